@@ -5,7 +5,7 @@ same formulas, but answers 0 (with a warning) for a class that the truth lacks; 
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,7 @@ def accuracy(truth: ArrayLike, prediction: ArrayLike) -> float:
     return float((t == p).mean())
 
 
-def uar(truth: ArrayLike, prediction: ArrayLike, labels: Sequence | None = None) -> float:
+def uar(truth: ArrayLike, prediction: ArrayLike, labels: Sequence[Any] | None = None) -> float:
     """Unweighted average recall: the mean over classes of the share of each class that is found; the literature's UA.
 
         UAR = 1/K sum_k  n_kk / n_k        (n_kk: items of class k called k; n_k: items of class k)
@@ -56,10 +56,10 @@ def uar(truth: ArrayLike, prediction: ArrayLike, labels: Sequence | None = None)
     """
     t, p = _pair(truth, prediction)
     classes = _classes(t, labels)
-    return _scalar(uar_from_counts(_count(t, p, classes, other=True)[..., :-1, :], absent="raise", labels=classes))
+    return float(uar_from_counts(_count(t, p, classes, other=True)[:-1], labels=classes))
 
 
-def f1_macro(truth: ArrayLike, prediction: ArrayLike, labels: Sequence | None = None) -> float:
+def f1_macro(truth: ArrayLike, prediction: ArrayLike, labels: Sequence[Any] | None = None) -> float:
     """Mean over classes of F1, the harmonic mean of precision and recall.
 
         F1_k = 2 n_kk / (n_k + m_k)        (n_k: items of class k; m_k: items called k)
@@ -87,7 +87,7 @@ def f1_macro(truth: ArrayLike, prediction: ArrayLike, labels: Sequence | None = 
     return float(_f1(counts)[:-1].mean())
 
 
-def confusion(truth: ArrayLike, prediction: ArrayLike, labels: Sequence | None = None) -> NDArray[np.int64]:
+def confusion(truth: ArrayLike, prediction: ArrayLike, labels: Sequence[Any] | None = None) -> NDArray[np.int64]:
     """Count matrix: rows are the truth, columns the prediction, both in the order of `labels`.
 
     Args:
@@ -128,7 +128,7 @@ def accuracy_from_counts(counts: ArrayLike) -> float | NDArray[np.float64]:
     return _scalar(np.trace(matrix, axis1=-2, axis2=-1) / items)
 
 
-def uar_from_counts(counts: ArrayLike, absent: Absent = "raise", labels: Sequence | None = None) -> float | NDArray[np.float64]:
+def uar_from_counts(counts: ArrayLike, absent: Absent = "raise", labels: Sequence[Any] | None = None) -> float | NDArray[np.float64]:
     """Unweighted average recall from count matrices, one or many at once.
 
     Args:
@@ -152,7 +152,7 @@ def uar_from_counts(counts: ArrayLike, absent: Absent = "raise", labels: Sequenc
     recalls = recalls_from_counts(counts)
     missing = np.isnan(recalls)
     if absent == "raise":
-        _refuse_absent((~missing).reshape(-1, missing.shape[-1]).all(axis=0), labels)
+        _refuse_absent(np.all(~missing.reshape(-1, missing.shape[-1]), axis=0), labels)
     if absent == "nan":
         return _scalar(recalls.mean(axis=-1))
     present = (~missing).sum(axis=-1)
@@ -160,7 +160,7 @@ def uar_from_counts(counts: ArrayLike, absent: Absent = "raise", labels: Sequenc
     return _scalar(np.divide(total, present, out=np.full(np.shape(total), np.nan), where=present > 0))
 
 
-def f1_macro_from_counts(counts: ArrayLike, labels: Sequence | None = None) -> float:
+def f1_macro_from_counts(counts: ArrayLike, labels: Sequence[Any] | None = None) -> float:
     """Macro F1 from one count matrix (rows truth), shape (K, K); a class without items is a ValueError that names it."""
     matrix = np.asarray(counts, dtype=float)
     _refuse_absent(matrix.sum(axis=1), labels)
@@ -206,7 +206,7 @@ def _pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray, NDArray]:
     return t, p
 
 
-def _classes(truth: NDArray, labels: Sequence | None) -> list:
+def _classes(truth: NDArray, labels: Sequence[Any] | None) -> list:
     if labels is None:
         return np.unique(truth).tolist()
     classes = list(labels)
@@ -231,11 +231,11 @@ def _f1(counts: NDArray) -> NDArray[np.float64]:
     return np.divide(2 * np.diagonal(counts), both, out=np.zeros(len(both)), where=both > 0)
 
 
-def _refuse_absent(items: NDArray, labels: Sequence | None) -> None:
-    if (empty := np.flatnonzero(np.asarray(items) == 0)).size:
+def _refuse_absent(items: ArrayLike, labels: Sequence[Any] | None) -> None:
+    if empty := np.flatnonzero(np.asarray(items) == 0).tolist():
         names = [labels[k] for k in empty] if labels is not None else [f"row {k}" for k in empty]
         raise ValueError(f"no item of class {', '.join(map(str, names))} in the truth: its recall is undefined; leave it out of labels")
 
 
-def _scalar(value: NDArray | float) -> float | NDArray[np.float64]:
+def _scalar(value: Any) -> float | NDArray[np.float64]:
     return float(value) if np.ndim(value) == 0 else value

@@ -1,0 +1,294 @@
+"""How sure a number is: intervals over speakers and seeds, from the counts that a study publishes.
+
+The speaker is the unit: recordings of one speaker are not independent, so they are resampled within their speaker, and speakers among
+themselves. Seeds are nested: the mean over seeds is taken inside each resample, and their spread is reported apart.
+Tests of a difference are in `sercore.significance` and may be called from here by the same names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats as distributions
+
+from sercore.metrics import recalls_from_counts, uar_from_counts
+from sercore.significance import (  # noqa: F401  (one address for all of the study's statistics)
+    Test,
+    detectable_difference,
+    holm,
+    max_t,
+    non_inferiority,
+    sign_flip,
+    wilcoxon,
+)
+
+Metric = Literal["uar", "accuracy"]
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Counts of one group of runs: `counts[seed, speaker, truth, prediction]`, summed over folds.
+
+    `dropped` are seeds left out because they have not tested every speaker yet.
+    """
+
+    counts: NDArray[np.int64]
+    seeds: tuple[int, ...]
+    speakers: tuple[str, ...]
+    labels: tuple[str, ...]
+    dropped: tuple[int, ...] = ()
+
+    @property
+    def n_items(self) -> int:
+        """Recordings tested by each seed."""
+        return int(self.counts[0].sum())
+
+    def scores(self, metric: Metric = "uar") -> NDArray[np.float64]:
+        """The pooled score of each seed, a fraction, shape (seeds,)."""
+        return _score(*_found_and_items(self), metric)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval at `level`, and what the interval is about, in words."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float = 0.95
+    about: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+def cube(counts: pd.DataFrame, group: str | None = None, incomplete: Literal["raise", "drop"] = "drop") -> Cube:
+    """Gathers rows of `counts.csv` into one array.
+
+    Args:
+        counts: columns `group, seed, fold, speaker, truth`, then one column of counts for each predicted class.
+        group: the group to take; None where `counts` holds one only.
+        incomplete: what to do with a seed that lacks a speaker another seed has tested.
+
+    Returns:
+        A Cube; labels in the order of the count columns.
+
+    Raises:
+        ValueError: no row of that group, several groups and none named, a truth without its column, or an incomplete seed
+            under `raise`.
+    """
+    rows = counts if group is None else counts[counts["group"] == group]
+    if rows.empty or len(rows["group"].unique()) > 1:
+        raise ValueError(f"need the counts of one group, got {sorted(counts['group'].unique())[:8]}; asked for {group!r}")
+    keys = ["group", "seed", "fold", "speaker", "truth"]
+    labels = [c for c in rows.columns if c not in keys and rows[c].notna().any()]
+    if strangers := sorted(set(rows["truth"]) - set(labels)):
+        raise ValueError(f"truth holds classes that have no count column: {strangers}")
+    table = rows.assign(speaker=rows["speaker"].astype(str)).groupby(["seed", "speaker", "truth"])[labels].sum()
+    seeds, speakers = sorted(rows["seed"].unique()), sorted(rows["speaker"].astype(str).unique(), key=_natural)
+    index = pd.MultiIndex.from_product([seeds, speakers, labels])
+    values = table.reindex(index, fill_value=0).to_numpy().reshape(len(seeds), len(speakers), len(labels), len(labels)).astype(np.int64)
+    items = values.sum(axis=3)
+    complete = (items == items.max(axis=0)).all(axis=(1, 2))
+    if not complete.all() and (incomplete == "raise" or not complete.any()):
+        raise ValueError(f"seeds {[int(s) for s in np.array(seeds)[~complete]]} of {group} have not tested every recording")
+    kept, dropped = (tuple(int(s) for s, c in zip(seeds, complete, strict=True) if c is keep) for keep in (np.True_, np.False_))
+    return Cube(values[complete], kept, tuple(speakers), tuple(labels), dropped)
+
+
+def per_speaker(data: Cube) -> pd.DataFrame:
+    """One row a speaker: recordings, mean UAR over seeds, its standard deviation over seeds, lowest and highest seed.
+
+    UAR of a speaker is the mean over the classes that he or she recorded. Fractions.
+    """
+    scores = np.asarray(uar_from_counts(data.counts, absent="skip"))  # seeds x speakers
+    spread = scores.std(axis=0, ddof=1) if len(data.seeds) > 1 else np.full(len(data.speakers), np.nan)
+    return pd.DataFrame(
+        {
+            "speaker": data.speakers,
+            "items": data.counts[0].sum(axis=(1, 2)),
+            "uar": scores.mean(axis=0),
+            "seed_sd": spread,
+            "lowest_seed": scores.min(axis=0),
+            "highest_seed": scores.max(axis=0),
+        }
+    )
+
+
+def spreads(data: Cube) -> dict[str, float]:
+    """Standard deviations (n - 1) of UAR, shown apart: of the pooled score over seeds, and of the seed means over speakers."""
+    seeds, speakers = data.scores(), per_speaker(data)["uar"]
+    return {"seed_sd": float(seeds.std(ddof=1)) if len(seeds) > 1 else np.nan, "speaker_sd": float(speakers.std(ddof=1))}
+
+
+def mean_recalls(data: Cube) -> dict[str, float]:
+    """Recall of each class, pooled over speakers, mean over seeds; fractions by label."""
+    return dict(zip(data.labels, recalls_from_counts(data.counts.sum(axis=1)).mean(axis=0).tolist(), strict=True))
+
+
+def bootstrap(data: Cube, metric: Metric = "uar", resamples: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
+    """Two-level bootstrap of the seed-mean score: speakers with replacement, then their utterances with replacement.
+
+    Utterances are drawn within speaker and class, as the class sizes of a corpus are fixed by its design. Counts do not tell which
+    utterance each seed got right; one drawn set of utterances is used for all seeds and the correct ones are assumed to be the same
+    as far as possible. That is the widest case: seeds cannot average the luck of the utterances away.
+
+    Args:
+        data: counts of one group.
+        metric: uar or accuracy, of the pooled resample.
+        resamples: number of resamples.
+        level: of the percentile interval.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Returns:
+        The interval of what new speakers of the same population would give, fractions.
+
+    Raises:
+        ValueError: fewer than two speakers (nothing to resample).
+
+    Example:
+        >>> perfect = Cube(np.tile(np.eye(2, dtype=int), (1, 3, 1, 1)), (0,), ("1", "2", "3"), ("joy", "fear"))
+        >>> bootstrap(perfect, resamples=10).low
+        1.0
+    """
+    draws = _resample([data], metric, resamples, seed)[0]
+    return _percentile(float(data.scores(metric).mean()), draws, level, "new speakers")
+
+
+def bootstrap_difference(
+    ours: Cube, other: Cube, metric: Metric = "uar", resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Two-level bootstrap of the difference (ours - other) of seed-mean scores on the same speakers.
+
+    Each resample draws the same speakers for both; utterances are drawn apart, which can only widen the interval.
+
+    Raises:
+        ValueError: the two were not tested on the same speakers.
+    """
+    if ours.speakers != other.speakers:
+        raise ValueError(f"a paired interval needs the same speakers: {sorted(set(ours.speakers) ^ set(other.speakers))} are in one only")
+    mine, theirs = _resample([ours, other], metric, resamples, seed)
+    difference = float(ours.scores(metric).mean() - other.scores(metric).mean())
+    return _percentile(difference, mine - theirs, level, "difference, new speakers")
+
+
+def prediction_interval(
+    scores: Sequence[float] | NDArray[np.float64], n_new: int = 1, level: float = 0.95, speaker_variance: float = 0.0
+) -> Interval:
+    """Where the mean score of `n_new` further runs of the same protocol will lie.
+
+        mean +- t_(S-1) * sqrt( s^2 (1/S + 1/R) + 2 v )        (s: deviation over our S seeds; R = n_new; v = speaker_variance)
+
+    The study's verdict uses v = 0: a published value under the same protocol was measured on the same recordings and the same test
+    speakers as ours, so who speaks cannot explain a gap; only the seeds differ. It predicts the *next measurement on this corpus*.
+    With v = the squared standard error over speakers (of the bootstrap), it predicts a measurement on as many *other* speakers; wider, it
+    is printed beside, never used to call a number reproduced.
+
+    Args:
+        scores: pooled score of each of our seeds, S >= 2.
+        n_new: runs that the predicted mean is over, R.
+        level: of the interval.
+        speaker_variance: squared standard error over speakers, 0 for the same speakers.
+
+    Raises:
+        ValueError: fewer than two seeds, or n_new below 1.
+
+    Example:
+        >>> interval = prediction_interval([0.50, 0.52, 0.54], n_new=10)
+        >>> round(interval.low, 3), round(interval.high, 3)
+        (0.463, 0.577)
+    """
+    values = np.asarray(scores, dtype=float)
+    if values.size < 2 or n_new < 1:
+        raise ValueError(f"a prediction interval needs two seeds and one new run at least, got {values.size} and {n_new}")
+    width = np.sqrt(values.var(ddof=1) * (1 / values.size + 1 / n_new) + 2 * speaker_variance)
+    half = float(distributions.t.ppf(0.5 + level / 2, values.size - 1) * width)
+    who = "the same speakers" if speaker_variance == 0 else "other speakers"
+    return Interval(
+        float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, level, f"mean of {n_new} new runs, {who}"
+    )
+
+
+def prediction_interval_of_maximum(scores: Sequence[float], n_new: int, level: float = 0.95, draws: int = 20000, seed: int = 0) -> Interval:
+    """Where the *best* of `n_new` further runs on the same speakers will lie; for papers that print a maximum over seeds.
+
+    Normal seeds with unknown mean and deviation: both are drawn from their posterior (the one behind the t interval), then the maximum of
+    `n_new` values. The estimate is the median of the maxima. With n_new = 1 it agrees with `prediction_interval`.
+    """
+    values = np.asarray(scores, dtype=float)
+    if values.size < 2 or n_new < 1:
+        raise ValueError(f"a prediction interval needs two seeds and one new run at least, got {values.size} and {n_new}")
+    rng = np.random.default_rng(seed)
+    deviation = np.sqrt(values.var(ddof=1) * (values.size - 1) / rng.chisquare(values.size - 1, draws))
+    mean = values.mean() + deviation / np.sqrt(values.size) * rng.standard_normal(draws)
+    best = mean + deviation * rng.standard_normal((n_new, draws)).max(axis=0)
+    return _percentile(float(np.median(best)), best, level, f"best of {n_new} new runs, the same speakers")
+
+
+def speaker_variance(data: Cube, metric: Metric = "uar", resamples: int = 1000, seed: int = 0) -> float:
+    """Squared standard error of the seed-mean score over speakers and their utterances, by the two-level bootstrap."""
+    return float(_resample([data], metric, resamples, seed)[0].var(ddof=1))
+
+
+def _found_and_items(data: Cube) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Correct items and all items, each seeds x classes, pooled over speakers."""
+    return np.diagonal(data.counts, axis1=2, axis2=3).sum(axis=1), data.counts.sum(axis=(1, 3))
+
+
+def _score(found: NDArray, items: NDArray, metric: Metric) -> NDArray[np.float64]:
+    if metric == "accuracy":
+        return found.sum(axis=-1) / items.sum(axis=-1)
+    if metric != "uar":
+        raise ValueError(f"no interval for metric {metric!r}: know uar and accuracy")
+    recall = np.divide(found, items, out=np.full(np.shape(items), np.nan), where=items > 0)
+    return np.nanmean(recall, axis=-1)  # a resample may lack a class that few speakers recorded
+
+
+def _resample(cubes: list[Cube], metric: Metric, resamples: int, seed: int) -> list[NDArray[np.float64]]:
+    """Seed-mean scores of the resamples, one array for each cube; the same speakers are drawn for all of them."""
+    rng = np.random.default_rng(seed)
+    n_speakers = len(cubes[0].speakers)
+    if n_speakers < 2:
+        raise ValueError("an interval over speakers needs two at least")
+    drawn = rng.integers(n_speakers, size=(resamples, n_speakers))
+    return [_resampled_scores(data, drawn, metric, rng) for data in cubes]
+
+
+def _resampled_scores(data: Cube, drawn: NDArray[np.int64], metric: Metric, rng: np.random.Generator) -> NDArray[np.float64]:
+    n_resamples, (n_seeds, _, n_classes, _) = len(drawn), data.counts.shape
+    correct = np.diagonal(data.counts, axis1=2, axis2=3)  # seeds x speakers x classes
+    n_items = data.counts[0].sum(axis=2)  # speakers x classes, equal for all seeds
+    found = np.zeros((n_resamples, n_seeds, n_classes), dtype=np.int64)
+    items = np.zeros((n_resamples, n_classes), dtype=np.int64)
+    for speaker in range(len(data.speakers)):
+        rows = np.nonzero(drawn == speaker)[0]  # a resample that drew this speaker twice stands here twice, with two draws of utterances
+        for k in np.flatnonzero(n_items[speaker]).tolist():
+            right = _draw_correct(correct[:, speaker, k], int(n_items[speaker, k]), len(rows), rng)
+            np.add.at(found[:, :, k], rows, right)
+        np.add.at(items, rows, n_items[speaker])
+    return _score(found, np.broadcast_to(items[:, None], found.shape), metric).mean(axis=1)
+
+
+def _draw_correct(correct: NDArray[np.int64], n_items: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """How many of `n_items` drawn utterances each seed gets right, (draws, seeds), if the easiest utterances are the same for all seeds.
+
+    Utterances are sorted by easiness: seed s gets the first `correct[s]` right. Only the steps between the seeds' thresholds matter.
+    """
+    order = np.argsort(correct, kind="stable")
+    steps = np.diff(np.concatenate([[0], correct[order], [n_items]])) / n_items
+    below = rng.multinomial(n_items, steps, size=draws)[:, :-1].cumsum(axis=1)
+    result = np.empty_like(below)
+    result[:, order] = below
+    return result
+
+
+def _percentile(estimate: float, draws: NDArray[np.float64], level: float, about: str) -> Interval:
+    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(estimate, float(low), float(high), level, about)
+
+
+def _natural(speaker: str) -> tuple[int, str]:
+    return (int(speaker), "") if speaker.isdigit() else (10**9, speaker)
