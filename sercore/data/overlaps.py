@@ -24,6 +24,14 @@ KINDS = {
     "text_overlap": "the same text is spoken on two sides (reported, not refused)",
 }
 
+# Kind of overlap -> the leaks of `sercore.spec.LEAKS` any of which, when declared, permits it.
+PERMITTED_BY = {
+    "speaker_overlap": ("speaker_overlap", "validation_speakers"),
+    "source_overlap": ("source_overlap",),
+    "segment_overlap": ("source_overlap",),
+    "duplicate_audio": ("duplicate_audio",),
+}
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -76,6 +84,15 @@ def overlaps(items: pd.DataFrame, sides: Mapping[str, Sequence[str]], kinds: Seq
             sharing = _sharing_rows(codes, len(values), rows[side_a], rows[side_b], times)
             found += _grouped(kind, side_a, side_b, codes, values, names, sharing)
     return found
+
+
+def permitting_leak(overlap: Overlap, leaks: Sequence[str]) -> str | None:
+    """The declared leak that permits this overlap, or None. `validation_speakers` covers the train and validation sides only."""
+    sides = {overlap.side_a, overlap.side_b}
+    for leak in PERMITTED_BY.get(overlap.kind, ()):
+        if leak in leaks and (leak != "validation_speakers" or sides == {"train", "validation"}):
+            return leak
+    return None
 
 
 def _rows_of_sides(items: pd.DataFrame, sides: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
@@ -135,7 +152,9 @@ def _meets(codes: np.ndarray, times: tuple[np.ndarray, np.ndarray], these: np.nd
     return started > ended
 
 
-def _grouped(kind: str, side_a: str, side_b: str, codes: np.ndarray, values: np.ndarray, names: np.ndarray, rows: np.ndarray) -> list[Overlap]:
+def _grouped(
+    kind: str, side_a: str, side_b: str, codes: np.ndarray, values: np.ndarray, names: np.ndarray, rows: np.ndarray
+) -> list[Overlap]:
     """One overlap per shared value."""
     if rows.size == 0:
         return []
