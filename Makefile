@@ -43,7 +43,7 @@ define slowly
 started=$$SECONDS; ( $(2) ) > $(VENV)/install.log 2>&1 & job=$$!; \
 while kill -0 $$job 2>/dev/null; do \
   sleep 1; past=$$((SECONDS - started)); \
-  if [ $$((past % 5)) -eq 0 ]; then echo "  $(1): $$past s, $$(tail -n 1 $(VENV)/install.log | cut -c 1-90)"; fi; \
+  if [ $$((past % 5)) -eq 0 ]; then echo "  $(1): $$past s, $$(ls -d $(VENV)/lib/*/site-packages/*.dist-info | wc -l) packages in place"; fi; \
 done; \
 wait $$job || { tail -n 30 $(VENV)/install.log; echo "$(1) failed"; exit 1; }
 endef
