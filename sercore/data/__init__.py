@@ -1,0 +1,1 @@
+"""Recordings: item tables, readers, cards, split plans, audits. Imports no torch."""

@@ -1,0 +1,118 @@
+"""Decoding: one way from a file to mono samples, and the name of what was heard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from sercore.errors import CorpusError
+from sercore.progress import bar
+
+#: Endings that readers take; the releases are WAV, FLAC holds the same samples.
+AUDIO_ENDINGS = (".wav", ".flac")
+
+
+def decode(path: Path) -> tuple[np.ndarray, int]:
+    """Samples of a sound file, channels averaged.
+
+    Args:
+        path: any file that libsndfile reads (WAV, FLAC, AIFF, ...; 8 to 32 bit, float).
+
+    Returns:
+        `(samples, sample_rate_hz)`: float32, shape (N,), nominally in [-1, 1].
+
+    Raises:
+        CorpusError: the file is missing, cannot be decoded, is cut short or empty, or holds a sample that is not finite (names the file).
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            expected, rate = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise CorpusError(f"{path} cannot be decoded ({error}): replace it with the file of the official release") from error
+    if len(samples) == 0:
+        raise CorpusError(f"{path} holds no sample: replace it with the file of the official release")
+    if len(samples) < expected:
+        raise CorpusError(f"{path} is cut short ({len(samples)} of {expected} samples): replace it with the file of the official release")
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(mono).all():
+        raise CorpusError(f"{path}: sample {int(np.argmin(np.isfinite(mono)))} is not finite: replace the file")
+    return np.ascontiguousarray(mono), rate
+
+
+def samples_id(samples: np.ndarray, sample_rate_hz: int) -> str:
+    """Name of what is heard: equal for equal samples in any container.
+
+    Args:
+        samples: mono, shape (N,), float in [-1, 1].
+        sample_rate_hz: in hertz.
+
+    Returns:
+        32 hexadecimal digits of the SHA-256 of the samples as 24-bit integers and of the rate.
+    """
+    whole = np.round(np.asarray(samples, dtype=np.float64) * 2**23).astype("<i4")
+    return hashlib.sha256(f"{sample_rate_hz}:".encode() + whole.tobytes()).hexdigest()[:32]
+
+
+def audio_id(path: Path) -> str:
+    """`samples_id` of a file. Raises CorpusError as `decode` does."""
+    return samples_id(*decode(path))
+
+
+def audio_ids(paths: Iterable[Path], cache: Path, label: str = "hashing recordings") -> list[str]:
+    """`audio_id` of many files; a file that has not changed (path, size, time) is not decoded again.
+
+    Args:
+        paths: the files, in any order.
+        cache: JSON file that remembers; written beside and moved into place, never inside a corpus folder.
+        label: of the progress bar.
+
+    Returns:
+        One id a path, in the order given.
+
+    Raises:
+        CorpusError: a file cannot be decoded (names it).
+    """
+    paths, keys = list(paths), []
+    for path in paths:
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise CorpusError(f"{path} is missing: restore it from the official release") from error
+        keys.append(f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}")
+    return remembered(cache, keys, lambda i: audio_id(paths[i]), label)
+
+
+def remembered(cache: Path, keys: Sequence[str], compute: Callable[[int], str], label: str) -> list[str]:
+    """Values by key, computed once: what the file remembers is not computed again.
+
+    Args:
+        cache: JSON file; written beside and moved into place, also when `compute` fails, so that nothing is computed twice.
+        keys: one an item.
+        compute: item number to value.
+        label: of the progress bar, which shows after two seconds.
+
+    Returns:
+        One value a key, in order. Whatever `compute` raises is passed on.
+    """
+    try:
+        known = json.loads(cache.read_text())
+    except (OSError, ValueError):
+        known = {}
+    missing = [i for i, key in enumerate(keys) if key not in known]
+    try:
+        for i in bar(missing, label=label):
+            known[keys[i]] = compute(i)
+    finally:
+        if missing:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            beside = cache.with_name(f"{cache.name}.{os.getpid()}")
+            beside.write_text(json.dumps(known))
+            beside.replace(cache)
+    return [known[key] for key in keys]

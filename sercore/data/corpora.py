@@ -1,0 +1,181 @@
+"""CORPORA: the explicit table of corpora, and the one way to load them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sercore.data import audio, synthetic
+from sercore.data.card import Card, load_card
+from sercore.data.readers import emodb, ravdess
+from sercore.errors import CorpusError
+from sercore.spec import digest, store_folder
+
+
+@dataclass(frozen=True)
+class CorpusEntry:
+    """One row of CORPORA.
+
+    Attributes:
+        name: key.
+        read: `read(root) -> item table`, without decoding.
+        render: makes an item's waveform where there are no files; None where there are.
+        revision: of the rendering: raised when rendered samples change.
+    """
+
+    name: str
+    read: Callable[[Path], pd.DataFrame]
+    render: Callable[[Mapping], tuple[np.ndarray, int]] | None = None
+    revision: int = 0
+
+
+CORPORA: dict[str, CorpusEntry] = {
+    "synthetic": CorpusEntry("synthetic", lambda root: synthetic.read(), synthetic.waveform, synthetic.REVISION),
+    "ravdess": CorpusEntry("ravdess", ravdess.read),
+    "emodb": CorpusEntry("emodb", emodb.read),
+}
+
+#: Columns that can change a result, and so the fingerprint.
+_FINGERPRINTED = ("item_id", "audio_id", "start_s", "end_s", "speaker", "emotion", "word")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that has been read: its items, its card, and a way to hear them.
+
+    Attributes:
+        name: key in CORPORA.
+        root: its folder; None for a corpus that is made on the fly.
+        items: item table.
+        card: what is known about it.
+    """
+
+    name: str
+    root: Path | None
+    items: pd.DataFrame
+    card: Card
+
+    def waveform(self, item: Mapping) -> tuple[np.ndarray, int]:
+        """One item's samples.
+
+        Args:
+            item: a row of the item table (mapping with `path`, `start_s`, `end_s`; a synthetic item's factors).
+
+        Returns:
+            `(samples, sample_rate_hz)`: mono float32, shape (N,).
+
+        Raises:
+            CorpusError: the file is missing or cannot be decoded (names it).
+        """
+        render = CORPORA[self.name].render
+        if render is not None:
+            return render(item)
+        assert self.root is not None
+        samples, rate = audio.decode(self.root / item["path"])
+        start, end = item["start_s"], item["end_s"]
+        if np.isnan(start):
+            return samples, rate
+        return samples[round(start * rate) : round(end * rate)], rate
+
+    def with_audio_ids(self) -> Corpus:
+        """The same corpus with `audio_id` filled from the decoded samples (remembered on disk, so later calls are quick).
+
+        Raises:
+            CorpusError: a recording is missing or cannot be decoded.
+        """
+        cache = store_folder() / "cache" / "audio_ids"
+        entry = CORPORA[self.name]
+        if entry.render is None:
+            assert self.root is not None
+            ids = audio.audio_ids([self.root / p for p in self.items["path"]], cache / f"{self.name}.json", f"hashing {self.name}")
+        else:
+            rows = self.items.to_dict("records")
+            keys = [digest([entry.revision, {k: str(v) for k, v in row.items()}]) for row in rows]
+            ids = audio.remembered(
+                cache / f"{self.name}.json", keys, lambda i: audio.samples_id(*self.waveform(rows[i])), f"rendering {self.name}"
+            )
+        return replace(self, items=self.items.assign(audio_id=ids))
+
+    def fingerprint(self) -> str:
+        """Hash of what the recordings and labels are; needs `with_audio_ids` first.
+
+        Raises:
+            CorpusError: `audio_id` is not filled.
+        """
+        if self.items["audio_id"].eq("").any():
+            raise CorpusError(f"{self.name}: fill audio ids (Corpus.with_audio_ids) before taking a fingerprint")
+        rows = self.items[list(_FINGERPRINTED)].itertuples(index=False)
+        return digest([self.name, [[str(value) for value in row] for row in rows]])
+
+
+def load(name: str, root: str | Path | None = None, check_counts: bool = True) -> Corpus:
+    """Read a corpus and compare its counts with its card.
+
+    Args:
+        name: key of CORPORA.
+        root: its folder; where empty, `$SERCORE_CORPORA/<name>` is taken. Not needed for `synthetic`.
+        check_counts: False lets a subset through (a test tree, a slice); never silently.
+
+    Returns:
+        The corpus; nothing is decoded.
+
+    Raises:
+        CorpusError: no such corpus, no such folder, or recordings are missing or too many (says how many of which class and speaker).
+    """
+    if name not in CORPORA:
+        raise CorpusError(f"no corpus is called {name!r}; known: {', '.join(CORPORA)}")
+    entry, card = CORPORA[name], load_card(name)
+    if entry.render is not None:
+        return Corpus(name, None, entry.read(Path()), card)
+    if not root and os.environ.get("SERCORE_CORPORA"):
+        root = Path(os.environ["SERCORE_CORPORA"]) / name
+    if not root:
+        raise CorpusError(f"{name} needs its folder: give root, or set SERCORE_CORPORA to the folder that holds {name}/; {card.access}")
+    folder = Path(root)
+    if (folder / name).is_dir() and not list(folder.glob("Actor_*")):
+        folder = folder / name
+    if not folder.is_dir():
+        raise CorpusError(f"{name}: there is no folder {folder}; {card.access}")
+    corpus = Corpus(name, folder, entry.read(folder), card)
+    if check_counts:
+        _compare_counts(corpus)
+    return corpus
+
+
+def _compare_counts(corpus: Corpus) -> None:
+    wrong = []
+    for column, expected in (("emotion", corpus.card.emotions), ("speaker", corpus.card.speakers)):
+        counts = corpus.items[column].value_counts().to_dict()
+        for value in sorted(set(expected) | set(counts)):
+            if (have := counts.get(value, 0)) != (want := expected.get(value, 0)):
+                wrong.append(f"{column} {value} has {have} of {want}")
+    if wrong:
+        missing = corpus.card.files - len(corpus.items)
+        what = (
+            f"{missing} recordings are missing"
+            if missing > 0
+            else f"{-missing} recordings are too many"
+            if missing < 0
+            else "counts differ"
+        )
+        raise CorpusError(
+            f"{corpus.name}: {what} ({'; '.join(wrong[:6])}{' ...' if len(wrong) > 6 else ''}); "
+            f"run `sercore corpora check {corpus.name} --root ...` for the list"
+        )
+
+
+def find_corpora(folder: str | Path) -> dict[str, Path]:
+    """Real corpora that lie under a folder, by the folder names of CORPORA.
+
+    Args:
+        folder: holds `ravdess/`, `emodb/`, ...
+
+    Returns:
+        name -> folder, in the order of CORPORA; empty where none is there.
+    """
+    return {name: Path(folder) / name for name, entry in CORPORA.items() if entry.render is None and (Path(folder) / name).is_dir()}

@@ -1,0 +1,212 @@
+"""Split plans: who trains, who validates, who is tested. A plan that leaks without saying so cannot be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from sercore.data.overlaps import overlaps
+from sercore.errors import LeakError, SplitError
+from sercore.spec import SplitSpec, digest
+
+#: Test actors of the five folds of Luna-Jimenez et al. 2021 (also the ResLSTM-SA paper's), and the validation actors of the
+#: released ResLSTM-SA notebook (the paper names none).
+LUNA_JIMENEZ_TEST = (
+    ("2", "5", "14", "15", "16"),
+    ("3", "6", "7", "13", "18"),
+    ("10", "11", "12", "19", "20"),
+    ("8", "17", "21", "23", "24"),
+    ("1", "4", "9", "22"),
+)
+LUNA_JIMENEZ_VALIDATION = (("3", "6"), ("10", "11"), ("8", "17"), ("1", "14"), ("2", "5"))
+#: EmoDB's ten speakers as five pairs of one man and one woman, in order of number; a fold is validated on the next pair.
+EMODB_PAIRS = (("03", "08"), ("10", "09"), ("11", "13"), ("12", "14"), ("15", "16"))
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Item ids of the three sides of one fold. Made by `split_plan`; construction refuses undeclared leaks.
+
+    Attributes:
+        scheme, fold: which plan of which scheme.
+        train, validation, test: item ids, sorted.
+        leaks: the leaks that the spec declares.
+        found: kinds of overlap that are there, each declared.
+    """
+
+    scheme: str
+    fold: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    leaks: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of who is on which side: equal for equal sides whatever the corpus folder or the order of its files."""
+        return digest([self.scheme, self.fold, self.train, self.validation, self.test])
+
+    @property
+    def sides(self) -> dict[str, tuple[str, ...]]:
+        """The three sides by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def _by_speakers(items: pd.DataFrame, test: Sequence[str], validation: Sequence[str]) -> tuple[pd.Series, pd.Series]:
+    speakers = set(items["speaker"])
+    if missing := sorted((set(test) | set(validation)) - speakers):
+        raise SplitError(f"the split names speakers {', '.join(missing)}, who are not among the {len(items)} items given")
+    return items["speaker"].isin(test), items["speaker"].isin(validation)
+
+
+def _luna_jimenez(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+    return _by_speakers(items, LUNA_JIMENEZ_TEST[fold], LUNA_JIMENEZ_VALIDATION[fold])
+
+
+def _pairs(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+    return _by_speakers(items, EMODB_PAIRS[fold], EMODB_PAIRS[(fold + 1) % 5])
+
+
+def _one_speaker_out(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+    speakers = sorted(items["speaker"].unique())
+    if len(speakers) < 3:
+        raise SplitError(f"leaving one speaker out needs three speakers, there are {len(speakers)}")
+    if fold >= len(speakers):
+        raise SplitError(f"fold {fold} is not there: {len(speakers)} speakers give folds 0 to {len(speakers) - 1}")
+    return _by_speakers(items, [speakers[fold]], [speakers[(fold + 1) % len(speakers)]])
+
+
+def _speaker_groups(n_folds: int) -> Callable[[pd.DataFrame, int], tuple[pd.Series, pd.Series]]:
+    """Speakers sorted by name and dealt to folds in turn; the next fold's speakers validate."""
+
+    def plan(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+        speakers = sorted(items["speaker"].unique())
+        if len(speakers) < max(3, n_folds):
+            raise SplitError(f"{n_folds} speaker folds need {max(3, n_folds)} speakers, there are {len(speakers)}")
+        dealt = [speakers[i::n_folds] for i in range(n_folds)]
+        return _by_speakers(items, dealt[fold], dealt[(fold + 1) % n_folds])
+
+    return plan
+
+
+def _random(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+    """Five random fifths, speakers mixed (the leak `speaker_overlap`), the same on every machine."""
+    part = pd.Series(np.random.default_rng(20260603).permutation(len(items)) % 5, index=items.index)
+    return part.eq(fold), part.eq((fold + 1) % 5)
+
+
+#: scheme -> (number of folds, or 0 where the speakers decide; masks of test and validation items)
+SCHEMES: dict[str, tuple[int, Callable[[pd.DataFrame, int], tuple[pd.Series, pd.Series]]]] = {
+    "luna_jimenez_5": (5, _luna_jimenez),
+    "pairs_5": (5, _pairs),
+    "leave_one_speaker_out": (0, _one_speaker_out),
+    "speakers_4": (4, _speaker_groups(4)),
+    "random_5": (5, _random),
+}
+
+#: The scheme that a corpus is split by where nothing else is asked for.
+DEFAULT_SCHEME = {"ravdess": "luna_jimenez_5", "emodb": "pairs_5", "synthetic": "speakers_4"}
+
+
+def n_folds(scheme: str, items: pd.DataFrame) -> int:
+    """Number of folds of a scheme on a corpus.
+
+    Raises:
+        SplitError: no scheme has that name.
+    """
+    if scheme not in SCHEMES:
+        raise SplitError(f"no split scheme is called {scheme!r}; known: {', '.join(SCHEMES)}")
+    return SCHEMES[scheme][0] or items["speaker"].nunique()
+
+
+def make_plan(
+    items: pd.DataFrame,
+    train: Sequence[str],
+    validation: Sequence[str],
+    test: Sequence[str],
+    *,
+    scheme: str,
+    fold: int,
+    leaks: Sequence[str] = (),
+) -> SplitPlan:
+    """A plan of the sides given, or a refusal that names the leak.
+
+    Args:
+        items: item table that holds every id; audio is compared where `audio_id` is filled.
+        train, validation, test: item ids.
+        scheme, fold: names for the plan.
+        leaks: declared leaks (keys of `sercore.spec.LEAKS`).
+
+    Returns:
+        The plan; `found` lists the declared leaks that are really there.
+
+    Raises:
+        SplitError: a side is empty, an item is on two sides, or an id is not in the table.
+        LeakError: a speaker, source recording, overlapping segment or identical audio lies on two sides and is not declared.
+    """
+    sides = {"train": tuple(sorted(train)), "validation": tuple(sorted(validation)), "test": tuple(sorted(test))}
+    for side, ids in sides.items():
+        if not ids:
+            raise SplitError(f"{scheme} fold {fold}: the {side} side is empty")
+    if unknown := sorted(set().union(*sides.values()) - set(items["item_id"])):
+        raise SplitError(f"{scheme} fold {fold}: {len(unknown)} items are not in the table, first {unknown[0]!r}")
+    if twice := sorted(item for a, b in combinations(sides.values(), 2) for item in set(a) & set(b)):
+        raise LeakError(f"{scheme} fold {fold}: {len(twice)} items are on two sides, first {twice[0]!r}; no declaration permits this")
+    found = set()
+    for overlap in overlaps(items, sides, kinds=tuple(_ALLOWED_BY)):
+        allowed = _ALLOWED_BY[overlap.kind]
+        pair = {overlap.side_a, overlap.side_b}
+        permitted = [leak for leak in allowed if leak in leaks and (leak != "validation_speakers" or pair == {"train", "validation"})]
+        if not permitted:
+            raise LeakError(
+                f"{scheme} fold {fold}: {overlap.kind.replace('_', ' ')} {overlap.what!r} is on the {overlap.side_a} "
+                f"and the {overlap.side_b} side "
+                f"({len(overlap.item_ids)} items, first {overlap.item_ids[0]!r}); split it apart or declare the leak {allowed[0]!r}"
+            )
+        found.add(permitted[0])
+    return SplitPlan(scheme, fold, sides["train"], sides["validation"], sides["test"], tuple(sorted(leaks)), tuple(sorted(found)))
+
+
+#: kind of overlap -> leaks any of which permits it; text is reported by the audit and permitted
+_ALLOWED_BY: dict[str, tuple[str, ...]] = {
+    "speaker_overlap": ("speaker_overlap", "validation_speakers"),
+    "source_overlap": ("source_overlap",),
+    "segment_overlap": ("source_overlap",),
+    "duplicate_audio": ("duplicate_audio",),
+}
+
+
+def split_plan(items: pd.DataFrame, split: SplitSpec, leaks: Sequence[str] = ()) -> SplitPlan:
+    """The plan that a spec asks for.
+
+    Args:
+        items: item table of the corpus, `audio_id` filled so that duplicates can be seen.
+        split: scheme and fold.
+        leaks: declared leaks.
+
+    Returns:
+        The plan of that fold; all items that are neither tested nor validated train.
+
+    Raises:
+        SplitError: no such scheme or fold, or the corpus does not fit the scheme.
+        LeakError: the plan leaks without saying so.
+    """
+    folds = n_folds(split.scheme, items)
+    if split.fold >= folds:
+        raise SplitError(f"{split.scheme} has folds 0 to {folds - 1}, not {split.fold}")
+    test, validation = SCHEMES[split.scheme][1](items, split.fold)
+    ids = items["item_id"]
+    return make_plan(
+        items,
+        ids[~test & ~validation].tolist(),
+        ids[validation].tolist(),
+        ids[test].tolist(),
+        scheme=split.scheme,
+        fold=split.fold,
+        leaks=leaks,
+    )

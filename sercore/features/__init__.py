@@ -1,0 +1,1 @@
+"""Waveforms to frame features, with a disk cache."""

@@ -1,0 +1,72 @@
+"""Frame features of a whole corpus, kept on disk so that they are computed once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from sercore.data.corpora import Corpus
+from sercore.features import cepstral
+from sercore.progress import bar
+from sercore.spec import FeatureSpec, digest, store_folder
+
+#: Items a shard: the most that an interrupted extraction computes again.
+SHARD_ITEMS = 256
+REVISIONS = {"mfcc_chroma": cepstral.REVISION}
+
+
+def _frames(corpus: Corpus, item: Mapping, spec: FeatureSpec) -> np.ndarray:
+    samples, rate = corpus.waveform(item)
+    return cepstral.mfcc_chroma(samples, rate, spec)
+
+
+def corpus_features(corpus: Corpus, spec: FeatureSpec, jobs: int = 1) -> dict[str, np.ndarray]:
+    """Features of every item, from the cache where it has them.
+
+    The key is the corpus fingerprint, the feature settings and the feature REVISION; the cache is written in shards beside and moved
+    into place, so an interrupted extraction goes on where it stopped.
+
+    Args:
+        corpus: with audio ids filled.
+        spec: what to compute.
+        jobs: worker processes; -1 takes every core.
+
+    Returns:
+        item_id -> frames, shape (T_i, d), float32.
+
+    Raises:
+        CorpusError: a recording cannot be decoded, or audio ids are not filled.
+    """
+    key = digest([corpus.fingerprint(), spec.model_dump(mode="json"), REVISIONS[spec.kind]])
+    folder = store_folder() / "cache" / "features" / f"{corpus.name}-{spec.kind}-{key}"
+    rows = corpus.items.to_dict("records")
+    shards = [rows[i : i + SHARD_ITEMS] for i in range(0, len(rows), SHARD_ITEMS)]
+    files = [folder / f"{i:05d}.npz" for i in range(len(shards))]
+    missing = [i for i, file in enumerate(files) if not file.exists()]
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        total = sum(len(shards[i]) for i in missing)
+        with bar(total=total, label=f"features of {corpus.name}") as shown, joblib.Parallel(n_jobs=jobs, return_as="generator") as parallel:
+            for i in missing:
+                frames = []
+                for value in parallel(joblib.delayed(_frames)(corpus, row, spec) for row in shards[i]):
+                    frames.append(value)
+                    shown.update()
+                _write(files[i], frames)
+    found: dict[str, np.ndarray] = {}
+    for shard, file in zip(shards, files, strict=True):
+        with np.load(file, allow_pickle=False) as arrays:
+            parts = np.split(arrays["frames"], np.cumsum(arrays["lengths"])[:-1])
+        found |= {row["item_id"]: part for row, part in zip(shard, parts, strict=True)}
+    return found
+
+
+def _write(path: Path, frames: list[np.ndarray]) -> None:
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    with open(beside, "wb") as file:
+        np.savez(file, frames=np.concatenate(frames), lengths=np.array([len(f) for f in frames]))
+    os.replace(beside, path)

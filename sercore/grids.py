@@ -1,0 +1,187 @@
+"""GRIDS: chapter -> the specs of its runs, quick and full. Tuned values come from the searches, never from this file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sercore import tune
+from sercore.data.splits import DEFAULT_SCHEME
+from sercore.errors import SpecError, StoreError
+from sercore.experiment import BASELINES, identify, load_corpus
+from sercore.progress import bar
+from sercore.results import Results, collect, load_results
+from sercore.spec import PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec
+from sercore.store import RunStore
+from sercore.sweep import Sweep, run_all
+
+#: What a quick run trains with: fixed beforehand, for a demonstration on few epochs; no search.
+QUICK_TRAINING = TrainingSpec(epochs=15, learning_rate=5e-3, weight_decay=1e-4, batch_size=16, cosine_period_epochs=5)
+RESLSTM_SYSTEMS = (*BASELINES, "lstm_sa_h32", "lstm_sa_h64", "lstm_sa_h128", "reslstm_sa_h32", "reslstm_sa_h64", "reslstm_sa_h128")
+#: (corpus, protocol) -> seeds of a full run; what the study promises to measure.
+FULL_SEEDS = {("ravdess", "strict"): 10, ("ravdess", "paper"): 5, ("emodb", "strict"): 5}
+FULL_FOLDS = 5
+
+
+def reslstm_sa(
+    corpus: str,
+    profile: str,
+    protocol: str = "strict",
+    systems: Sequence[str] = (),
+    folds: int = 0,
+    seeds: int = 0,
+    variant: str = "definition",
+) -> list[RunSpec]:
+    """Specs of the ResLSTM-SA chapter on one corpus, without tuned values.
+
+    Args:
+        corpus: key of CORPORA.
+        profile: `quick` (h32, two folds, two seeds, 15 epochs) or `full` (h64, five folds, ten or five seeds, 100 epochs).
+        protocol: `strict` or `paper`.
+        systems: names; empty takes the profile's.
+        folds, seeds: how many; 0 takes the profile's.
+        variant: `definition` or `released`.
+
+    Returns:
+        One spec a run, seeds outermost, so that a slice from the front is balanced.
+
+    Raises:
+        SpecError: a value is none of these.
+    """
+    if profile not in ("quick", "full"):
+        raise SpecError(f"profile must be quick or full, not {profile!r}")
+    if protocol not in ("strict", "paper"):
+        raise SpecError(f"protocol must be strict or paper, not {protocol!r}")
+    if unknown := [s for s in systems if s not in RESLSTM_SYSTEMS]:
+        raise SpecError(f"unknown system {', '.join(unknown)}; known: {', '.join(RESLSTM_SYSTEMS)}")
+    full = profile == "full"
+    size = "h64" if full else "h32"
+    systems = systems or (*BASELINES, f"lstm_sa_{size}", f"reslstm_sa_{size}")
+    folds = folds or (FULL_FOLDS if full else 2)
+    seeds = seeds or (FULL_SEEDS.get((corpus, protocol), 5) if full else 2)
+    leaks = PAPER_LEAKS["reslstm2026"] if protocol == "paper" else ()
+    return [
+        RunSpec(
+            data=DataSpec(corpus=corpus),
+            split=SplitSpec(scheme=DEFAULT_SCHEME[corpus], fold=fold),
+            model=ModelSpec(name=system, variant="definition" if system in BASELINES else variant),
+            training=TrainingSpec() if full else QUICK_TRAINING,
+            leaks=leaks,
+            source="reslstm2026",
+            seed=seed,
+        )
+        for seed in range(seeds)
+        for system in systems
+        for fold in range(folds)
+        # a majority class has no seed; the machine's only use of one is the tie-breaking inside libsvm
+        if system not in BASELINES or seed == 0
+    ]
+
+
+GRIDS: dict[str, Callable[..., list[RunSpec]]] = {"reslstm_sa": reslstm_sa}
+
+
+def published_trials(chapter: str) -> pd.DataFrame:
+    """Trials that are published with a chapter's results; empty where there are none."""
+    return load_results(chapter).extras.get(
+        "trials", pd.DataFrame(columns=["study", "trial", "state", "value", *tune.SEARCH_SPACE, "seconds"])
+    )
+
+
+def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path] | None = None, search: bool = True) -> list[RunSpec]:
+    """The specs with the parameters that their searches chose.
+
+    A search is read from this machine's store, else from the published trials, else it is run (resumable).
+
+    Args:
+        specs: of a full grid.
+        chapter: whose published trials to look in.
+        roots: corpus name -> folder, for a search that has to be run.
+        search: False refuses to run one.
+
+    Returns:
+        Specs in the same order; baselines unchanged.
+
+    Raises:
+        StoreError: a search is missing and `search` is False.
+    """
+    published, chosen = published_trials(chapter), {}
+    for spec in specs:
+        name = tune.study_name(spec)
+        if spec.model.name in BASELINES or name in chosen:
+            continue
+        trials = tune.trial_table(name)
+        if len(trials) < tune.TRIALS and (published["study"] == name).any():
+            trials = published
+        elif len(trials) < tune.TRIALS:
+            if not search:
+                raise StoreError(f"the search {name} has {len(trials)} of {tune.TRIALS} trials: run `sercore tune {chapter}` first")
+            corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
+            with bar(total=tune.TRIALS, label=f"search {name}", unit="trial") as shown:
+                trials = tune.tune(spec, corpus, on_trial=lambda done, _value, shown=shown: shown.update(done - shown.n))
+        chosen[name] = tune.best_parameters(trials, name)
+    return [spec if spec.model.name in BASELINES else tune.with_parameters(spec, chosen[tune.study_name(spec)] or {}) for spec in specs]
+
+
+def chapter_specs(
+    chapter: str, corpora: Sequence[str], profile: str, protocols: Sequence[str] = ("strict",), **choices: object
+) -> list[RunSpec]:
+    """Specs of a chapter over several corpora and protocols; `choices` go to the chapter's grid.
+
+    Raises:
+        SpecError: no chapter has that name, or a choice is wrong.
+    """
+    if chapter not in GRIDS:
+        raise SpecError(f"no grid is written for chapter {chapter!r}; known: {', '.join(GRIDS)}")
+    return [spec for corpus in corpora for protocol in protocols for spec in GRIDS[chapter](corpus, profile, protocol, **choices)]
+
+
+def run_chapter(
+    chapter: str,
+    corpora: Sequence[str],
+    profile: str = "quick",
+    protocols: Sequence[str] = ("strict",),
+    roots: Mapping[str, str | Path] | None = None,
+    scheduler: str = "",
+    **choices: object,
+) -> tuple[Sweep, Results]:
+    """Run a chapter's grid, or find it done, and collect its rows.
+
+    Args:
+        chapter: key of GRIDS.
+        corpora: names.
+        profile: `quick` or `full`.
+        protocols: of `strict`, `paper`.
+        roots: corpus name -> folder; without it `$SERCORE_CORPORA/<name>`.
+        scheduler: see `sercore.sweep.workers`.
+        choices: systems, folds, seeds, variant.
+
+    Returns:
+        `(sweep, results)`.
+
+    Raises:
+        SercoreError: as `chapter_specs`, `tuned` and `run_all`.
+    """
+    specs = chapter_specs(chapter, corpora, profile, protocols, **choices)
+    if profile == "full":
+        specs = tuned(specs, chapter, roots)
+    sweep = run_all(specs, roots, scheduler)
+    return sweep, collect(chapter, {r["run_id"]: r for r in sweep.records}.values(), profile=profile)
+
+
+def finished_runs(specs: Sequence[RunSpec], roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None) -> list[dict]:
+    """Records of those specs that are done, whole (group, seed) pairs only: a seed that lacks a fold would change what is pooled.
+
+    Args:
+        specs: of one or more grids, with tuned values.
+        roots: corpus name -> folder.
+        store: None takes the default store.
+    """
+    store = store or RunStore()
+    records: dict[tuple[str, int], list[dict | None]] = {}
+    for spec in specs:
+        corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
+        records.setdefault((spec.group, spec.seed), []).append(store.finished(identify(spec, corpus)))
+    return [r for whole in records.values() if all(r is not None for r in whole) for r in whole if r is not None]

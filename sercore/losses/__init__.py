@@ -1,0 +1,1 @@
+"""Losses: torch only, nothing of sercore."""

@@ -1,0 +1,249 @@
+"""Tidy rows of groups of runs: collected from the run store, published into `book/results`, loaded from there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sercore.errors import StoreError
+from sercore.spec import RunSpec
+from sercore.store import RunStore, write_json
+
+GROUP_COLUMNS = [
+    "group", "chapter", "corpus", "task", "system", "variant", "protocol", "leaks", "split", "folds", "seeds",
+    "n_items", "n_speakers", "profile", "parameters",
+]  # fmt: skip
+RUN_COLUMNS = [
+    "run_id", "group", "fold", "seed", "status", "best_epoch", "validation_uar", "seconds", "seconds_per_epoch",
+    "peak_memory_mb", "threads", "device", "torch", "python", "code_commit", "code_clean", "data_fingerprint",
+    "split_fingerprint", "finished_at",
+]  # fmt: skip
+HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high"]
+_QUANTITIES = ("train_loss", "validation_loss", "validation_uar")
+_KEYS = ["group", "seed", "fold", "speaker", "truth"]
+
+
+@dataclass
+class Results:
+    """Everything that tables, figures and verdicts are computed from.
+
+    Attributes:
+        groups: one row a group: runs that differ only in fold and seed.
+        counts: one row a (group, seed, fold, speaker, true class): how often each class was predicted, one column a class.
+        runs: one row a run, with its provenance.
+        history: learning curves, mean, lowest and highest over the runs of a group.
+        specs: group -> spec without fold and seed.
+        extras: further tidy tables of a chapter, by name (trials, signals, embeddings, ...).
+    """
+
+    groups: pd.DataFrame
+    counts: pd.DataFrame
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    specs: dict[str, dict] = field(default_factory=dict)
+    extras: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def of(self, **columns: Any) -> Results:
+        """The groups whose columns have the values given, with all that belongs to them.
+
+        Args:
+            columns: column of `groups` = value, or a list of values.
+
+        Raises:
+            StoreError: there is no such column.
+        """
+        chosen = self.groups
+        for column, value in columns.items():
+            if column not in chosen:
+                raise StoreError(f"groups have no column {column!r}; known: {', '.join(self.groups.columns)}")
+            chosen = chosen[chosen[column].isin(value if isinstance(value, (list, tuple, set)) else [value])]
+        names = set(chosen["group"])
+        parts = (self.counts, self.runs, self.history)
+        counts, runs, history = (part[part["group"].isin(names)].reset_index(drop=True) for part in parts)
+        return Results(
+            chosen.reset_index(drop=True), counts, runs, history, {g: s for g, s in self.specs.items() if g in names}, self.extras
+        )
+
+    def labels(self, group: str) -> list[str]:
+        """The classes of a group, in order."""
+        rows = self.counts[self.counts["group"] == group].drop(columns=_KEYS)
+        return [c for c in rows.columns if rows[c].notna().any()]
+
+
+def empty_results() -> Results:
+    """Results without a row, with every column."""
+    frames = (GROUP_COLUMNS, _KEYS, RUN_COLUMNS, HISTORY_COLUMNS)
+    return Results(*(pd.DataFrame(columns=list(columns)) for columns in frames))
+
+
+def collect(chapter: str, records: Iterable[Mapping], store: RunStore | None = None, profile: str = "quick") -> Results:
+    """Tidy rows of finished runs.
+
+    Args:
+        chapter: name of the chapter.
+        records: of `experiment.run_one` or `RunStore.finished`.
+        store: where the runs lie.
+        profile: `quick` or `full`.
+
+    Returns:
+        The rows; groups in the order of the records.
+
+    Raises:
+        StoreError: a run's predictions are not in the store.
+    """
+    store = store or RunStore()
+    records = list(records)
+    if not records:
+        return empty_results()
+    specs = {r["run_id"]: RunSpec.model_validate(r["spec"]) for r in records}
+    counts, runs, histories = [], [], []
+    for record in records:
+        spec = specs[record["run_id"]]
+        try:
+            predictions = store.predictions(record["run_id"])
+        except OSError as error:
+            raise StoreError(f"run {record['run_id']} is not in the store {store.folder}: run it again") from error
+        counts.append(_count(predictions, spec, record["labels"]))
+        runs.append(
+            {
+                **{c: record.get(c) for c in RUN_COLUMNS},
+                "group": spec.group,
+                "fold": spec.split.fold,
+                "seed": spec.seed,
+                "status": "finished",
+            }
+        )
+        history = store.history(record["run_id"])
+        if not history.empty:
+            histories.append(history.assign(group=spec.group))
+    groups: dict[str, dict] = {}
+    for record in records:
+        spec = specs[record["run_id"]]
+        groups.setdefault(
+            spec.group,
+            _group_row(chapter, spec, profile, [specs[r["run_id"]] for r in records if specs[r["run_id"]].group == spec.group], record),
+        )
+    all_counts = pd.concat(counts, ignore_index=True)
+    for name, row in groups.items():
+        one = all_counts[all_counts["group"] == name]
+        per_seed = one.drop(columns=_KEYS).sum(axis=1).groupby(one["seed"]).sum()
+        row |= {"n_items": int(per_seed.iloc[0]), "n_speakers": one["speaker"].nunique()}
+    return Results(
+        pd.DataFrame(list(groups.values()), columns=list(GROUP_COLUMNS)),
+        all_counts,
+        pd.DataFrame(runs, columns=list(RUN_COLUMNS)),
+        _learning_curves(histories),
+        {s.group: s.group_form() for s in specs.values()},
+    )
+
+
+def _count(predictions: pd.DataFrame, spec: RunSpec, labels: list[str]) -> pd.DataFrame:
+    table = pd.crosstab([predictions["speaker"], predictions["truth"]], predictions["prediction"])
+    table = table.reindex(columns=labels, fill_value=0).reset_index()
+    table.columns.name = None
+    return table.assign(group=spec.group, seed=spec.seed, fold=spec.split.fold)[[*_KEYS, *labels]]
+
+
+def _group_row(chapter: str, spec: RunSpec, profile: str, members: list[RunSpec], record: Mapping) -> dict:
+    return {
+        "group": spec.group, "chapter": chapter, "corpus": spec.data.corpus, "task": spec.data.task, "system": spec.model.name,
+        "variant": spec.model.variant, "protocol": spec.protocol, "leaks": "+".join(spec.leaks), "split": spec.split.scheme,
+        "folds": len({m.split.fold for m in members}), "seeds": len({m.seed for m in members}), "profile": profile,
+        "parameters": record.get("parameters"),
+    }  # fmt: skip
+
+
+def _learning_curves(histories: list[pd.DataFrame]) -> pd.DataFrame:
+    if not histories:
+        return pd.DataFrame(columns=HISTORY_COLUMNS)
+    long = pd.concat(histories).melt(["group", "epoch"], list(_QUANTITIES), var_name="quantity")
+    curve = long.groupby(["group", "epoch", "quantity"], sort=False)["value"].agg(["mean", "min", "max"]).reset_index()
+    return curve.rename(columns={"min": "low", "max": "high"})[HISTORY_COLUMNS]
+
+
+def results_folder(chapter: str) -> Path:
+    """Where a chapter's published rows lie: `book/results/<chapter>` under the current folder, or `$SERCORE_RESULTS/<chapter>`."""
+    return Path(os.environ.get("SERCORE_RESULTS") or Path("book") / "results") / chapter
+
+
+def publish(chapter: str, results: Results) -> Path:
+    """Write rows into `book/results/<chapter>`; groups that are there already are replaced, others kept.
+
+    Args:
+        chapter: name of the chapter.
+        results: of `collect`, with profile `full`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        StoreError: a run came from code that was not committed, or from the synthetic corpus (neither is a result about speech).
+    """
+    if (synthetic := results.groups["corpus"].eq("synthetic")).any():
+        raise StoreError(
+            f"group {results.groups.loc[synthetic, 'group'].iloc[0]!r} is on the synthetic corpus: never published as a result"
+        )
+    if (unclean := ~results.runs["code_clean"].astype(bool)).any():
+        raise StoreError(f"run {results.runs.loc[unclean, 'run_id'].iloc[0]} came from code that was not committed: commit, then run again")
+    folder = results_folder(chapter)
+    folder.mkdir(parents=True, exist_ok=True)
+    old = load_results(chapter)
+    for name in ("groups", "counts", "runs", "history"):
+        before, new = getattr(old, name), getattr(results, name)
+        kept = before[~before["group"].isin(results.groups["group"])]
+        merged = pd.concat([kept, new], ignore_index=True) if len(kept) else new
+        sort = [c for c in ("group", "seed", "fold", "epoch", "speaker", "truth", "quantity") if c in merged]
+        _write_csv(folder / f"{name}.csv", merged.sort_values(sort, kind="stable"))
+    for name, table in results.extras.items():
+        _write_csv(folder / f"{name}.csv", table)
+    write_json(folder / "specs.json", {**old.specs, **results.specs})
+    return folder
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    whole = table.copy()
+    for column in whole.select_dtypes("float"):
+        if whole[column].dropna().mod(1).eq(0).all():
+            whole[column] = whole[column].astype("Int64")
+    whole.to_csv(beside, index=False, float_format="%.6g", lineterminator="\n")
+    os.replace(beside, path)
+
+
+def load_results(chapter: str) -> Results:
+    """Published rows of a chapter.
+
+    Args:
+        chapter: name of the chapter.
+
+    Returns:
+        The rows; empty where nothing has been published.
+
+    Raises:
+        StoreError: a file is there but cannot be read.
+    """
+    folder = results_folder(chapter)
+    if not (folder / "groups.csv").exists():
+        return empty_results()
+    text = {"speaker": str, "parameters": "Int64", "code_commit": str, "leaks": str}
+    try:
+        frames = [pd.read_csv(folder / f"{n}.csv", dtype=text, keep_default_na=True) for n in ("groups", "counts", "runs", "history")]
+        specs = json.loads((folder / "specs.json").read_text())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"published results in {folder} cannot be read ({error}): restore them from git") from error
+    frames[0]["leaks"] = frames[0]["leaks"].fillna("")
+    known = {"groups", "counts", "runs", "history"}
+    extras = {p.stem: pd.read_csv(p, dtype={"speaker": str}) for p in sorted(folder.glob("*.csv")) if p.stem not in known}
+    return Results(*frames, specs, extras)
+
+
+def load_all() -> dict[str, Results]:
+    """Published rows of every chapter that has any, by chapter."""
+    folder = results_folder("x").parent
+    return {p.parent.name: load_results(p.parent.name) for p in sorted(folder.glob("*/groups.csv"))}

@@ -1,0 +1,192 @@
+"""What a run is: frozen, validated parameters, their canonical form and the run's name.
+
+A spec says everything that can change a result and nothing else: no folder, no device, no host. Two specs with the same
+canonical form, on the same recordings, with the same revisions of the code, are the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Variant = Literal["definition", "released"]
+
+#: Every way in which data handling may leak, by name. A spec that declares none is `strict`.
+LEAKS: dict[str, str] = {
+    "speaker_overlap": "a speaker of the test side also speaks in training or validation",
+    "source_overlap": "segments of one source recording lie on two sides",
+    "duplicate_audio": "the same audio lies on two sides under two names",
+    "validation_speakers": "validation speakers also speak in training (corpora with too few speakers)",
+    "global_normaliser": "feature means and deviations are taken from all items, the test side included",
+    "validation_is_test": "the best epoch is chosen on the test side",
+    "tuned_on_test": "hyper-parameters are chosen on the test side",
+}
+
+#: What each publication's authors did with their data: the leaks that protocol `paper` switches on.
+PAPER_LEAKS: dict[str, tuple[str, ...]] = {
+    "reslstm2026": ("global_normaliser", "tuned_on_test"),
+}
+
+
+class Part(BaseModel):
+    """Base of every part of a spec: frozen, and a misspelt field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSpec(Part):
+    """Which recordings, and what is predicted from them."""
+
+    corpus: str = Field(min_length=1, description="name in sercore.data.corpora.CORPORA")
+    task: Literal["emotion", "speaker", "word"] = Field("emotion", description="column of the item table that is the label")
+    shuffle_labels: bool = Field(False, description="permute the training and validation labels: a control that must fall to chance")
+
+
+class SplitSpec(Part):
+    """Which of the published or generated split plans, and which fold of it."""
+
+    scheme: str = Field(min_length=1, description="name in sercore.data.splits.SCHEMES")
+    fold: int = Field(0, ge=0)
+
+
+class FeatureSpec(Part):
+    """Frame features. Windows are given in ms, so that one setting fits every sampling rate.
+
+    85.333 / 42.667 ms are 4096 / 2048 samples at 48 kHz and 1365 / 683 at 16 kHz (ResLSTM-SA, released notebook; the paper
+    states no value).
+    """
+
+    kind: Literal["mfcc_chroma"] = "mfcc_chroma"
+    window_ms: float = Field(4096 / 48, gt=0, le=1000)
+    hop_ms: float = Field(2048 / 48, gt=0, le=1000)
+    n_mfcc: int = Field(34, ge=1, le=128)
+    n_chroma: int = Field(12, ge=0, le=48)
+    n_mels: int = Field(128, ge=2, le=512)
+
+    @model_validator(mode="after")
+    def _hop_fits(self) -> FeatureSpec:
+        if self.hop_ms > self.window_ms:
+            raise ValueError(f"hop_ms {self.hop_ms:g} is longer than window_ms {self.window_ms:g}: samples between frames would be lost")
+        return self
+
+    @property
+    def dimensions(self) -> int:
+        """Values per frame."""
+        return self.n_mfcc + self.n_chroma
+
+
+class ModelSpec(Part):
+    """Which system, in which variant."""
+
+    name: str = Field(min_length=1, description="name in sercore.models.MODELS or sercore.baselines.BASELINES")
+    variant: Variant = "definition"
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
+class TrainingSpec(Part):
+    """How the weights are found. Defaults: the ResLSTM-SA paper (Sec. IV-B and IV-C) where it states a value."""
+
+    epochs: int = Field(100, ge=1)
+    learning_rate: float = Field(1e-3, gt=0, le=1)
+    weight_decay: float = Field(1e-3, ge=0, le=1)
+    batch_size: int = Field(32, ge=2)
+    cosine_period_epochs: int = Field(10, ge=1, description="T_0 of the warm restarts; 1 is a constant rate")
+    cosine_floor: float = Field(0.01, ge=0, le=1, description="lowest rate as a share of the learning rate")
+    patience_epochs: int = Field(0, ge=0, description="stop after this many epochs without a better validation score; 0 never stops early")
+    select_by: Literal["validation_uar", "validation_loss"] = "validation_uar"
+    mixed_precision: bool = Field(False, description="bfloat16 autocast; only on an accelerator")
+
+
+class RunSpec(Part):
+    """One run: one system, one fold, one seed."""
+
+    data: DataSpec
+    split: SplitSpec
+    model: ModelSpec
+    features: FeatureSpec = FeatureSpec()
+    training: TrainingSpec = TrainingSpec()
+    leaks: tuple[str, ...] = ()
+    source: str = Field("", description="publication whose `paper` protocol the leaks are compared with")
+    seed: int = Field(0, ge=0, lt=2**31)
+    threads: int = Field(1, ge=1, le=1024)
+
+    @field_validator("leaks", mode="before")
+    @classmethod
+    def _known_leaks(cls, value: Any) -> tuple[str, ...]:
+        names = tuple(sorted({value} if isinstance(value, str) else set(value)))
+        if unknown := [name for name in names if name not in LEAKS]:
+            raise ValueError(f"unknown leak {', '.join(unknown)}; known: {', '.join(LEAKS)}")
+        return names
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        if value and value not in PAPER_LEAKS:
+            raise ValueError(f"no paper protocol is written down for source {value!r}; known: {', '.join(PAPER_LEAKS)}")
+        return value
+
+    @property
+    def protocol(self) -> str:
+        """`strict`, `paper`, or `leaks: a+b` for a set that is no publication's."""
+        if not self.leaks:
+            return "strict"
+        if self.source and self.leaks == tuple(sorted(PAPER_LEAKS[self.source])):
+            return "paper"
+        return "leaks: " + "+".join(self.leaks)
+
+    @property
+    def group(self) -> str:
+        """Name of the group of runs that differ from this one only in fold and seed."""
+        protocol = self.protocol.replace("leaks: ", "leaks-")
+        parts = [self.data.corpus, self.model.name, self.model.variant, protocol]
+        if self.data.task != "emotion":
+            parts.append(self.data.task)
+        if self.data.shuffle_labels:
+            parts.append("shuffled")
+        return ".".join([*parts, self.split.scheme])
+
+    def canonical(self) -> dict[str, Any]:
+        """The spec as plain sorted data: what is hashed and stored."""
+        return json.loads(json.dumps(self.model_dump(mode="json"), sort_keys=True))
+
+    def group_form(self) -> dict[str, Any]:
+        """The canonical form without fold and seed: what the runs of one group share."""
+        form = self.canonical()
+        form.pop("seed")
+        form["split"].pop("fold")
+        return form
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """SHA-256 of plain data in canonical JSON, cut to `length` hexadecimal digits.
+
+    Raises:
+        TypeError: the value holds something that JSON cannot say.
+        ValueError: a number is NaN or infinite.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def run_id(spec: RunSpec, data_fingerprint: str, revisions: dict[str, int]) -> str:
+    """The run's name: a hash of the canonical spec, the recordings and the revisions of the code it uses.
+
+    Args:
+        spec: the run.
+        data_fingerprint: of the corpus (`Corpus.fingerprint()`).
+        revisions: the REVISION integer of each unit that can change the numbers (features, model, trainer, ...).
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return digest({"spec": spec.canonical(), "data": data_fingerprint, "revisions": revisions})
+
+
+def store_folder() -> Path:
+    """Folder for everything heavy (runs, caches): `$SERCORE_STORE`, else `store` in the current folder. Not created here."""
+    return Path(os.environ.get("SERCORE_STORE") or "store")

@@ -1,0 +1,286 @@
+"""The one training loop: batches in length buckets, best epoch by validation, resumable after a kill at any moment.
+
+Every random draw of an epoch comes from a seed derived from (seed, purpose, epoch), never from a running state, so a run that was
+interrupted and resumed is bit for bit the run that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sercore import metrics
+from sercore.spec import TrainingSpec
+
+REVISION = 1
+#: Batches whose items are sorted by length together: longer buckets pad less and shuffle less.
+BUCKET_BATCHES = 16
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Frames and labels of one side of a split.
+
+    Attributes:
+        frames: one array an item, shape (T_i, d), float32.
+        labels: class numbers, shape (N,), int64, or None where labels are sealed.
+    """
+
+    frames: Sequence[np.ndarray]
+    labels: np.ndarray | None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and len(self.labels) != len(self.frames):
+            raise ValueError(f"{len(self.frames)} items but {len(self.labels)} labels")
+
+
+@dataclass
+class FitResult:
+    """What `fit` found.
+
+    Attributes:
+        history: one row an epoch: epoch, learning_rate, train_loss, validation_loss, validation_uar, seconds.
+        best_epoch: epoch whose weights the model now holds (1 is the first).
+        best_score: its validation score: UAR in [0, 1], or the negative loss.
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = -math.inf
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed in [0, 2^31) from any mix of words and numbers; equal parts give equal seeds on every machine.
+
+    Example:
+        >>> derive_seed(0, "batches", 1) == derive_seed(0, "batches", 1) != derive_seed(0, "batches", 2)
+        True
+    """
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") % 2**31
+
+
+def learning_rate(training: TrainingSpec, epoch: int) -> float:
+    """Rate of an epoch under cosine annealing with warm restarts, stepped once an epoch.
+
+        lr(e) = floor + (lr - floor) (1 + cos(pi (e mod T_0) / T_0)) / 2,  floor = cosine_floor lr      (ResLSTM-SA paper, Sec. IV-B)
+
+    Args:
+        training: learning_rate, cosine_period_epochs (T_0), cosine_floor.
+        epoch: 0 is the first.
+
+    Returns:
+        The rate; T_0 = 1 is a constant rate.
+
+    Differs from the paper: it calls T_0 a number of cycles in Sec. IV-C and a period in Sec. IV-B; the code's period is used.
+    """
+    floor = training.cosine_floor * training.learning_rate
+    phase = (epoch % training.cosine_period_epochs) / training.cosine_period_epochs
+    return floor + (training.learning_rate - floor) * (1 + math.cos(math.pi * phase)) / 2
+
+
+def batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[np.ndarray]:
+    """Item numbers of each batch of an epoch: shuffled, sorted by length inside buckets, batches shuffled again.
+
+    Args:
+        lengths: frames of each item, shape (N,).
+        batch_size: items a batch; the last batches may be smaller, none has a single item (batch statistics need two).
+        seed: of the two shuffles.
+
+    Returns:
+        A list of index arrays that hold each item once.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(lengths))
+    bucket = batch_size * BUCKET_BATCHES
+    order = np.concatenate([b[np.argsort(lengths[b], kind="stable")] for b in np.split(order, range(bucket, len(order), bucket))])
+    cut = np.split(order, range(batch_size, len(order), batch_size))
+    if len(cut) > 1 and len(cut[-1]) == 1:
+        cut[-2:] = [np.concatenate(cut[-2:])]
+    return [cut[i] for i in rng.permutation(len(cut))]
+
+
+def padded(frames: Sequence[np.ndarray], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """A batch: frames padded with zeros at the end to the longest item.
+
+    Args:
+        frames: B arrays of shape (T_i, d), float32.
+        device: where the batch goes.
+
+    Returns:
+        `(x, lengths)`: shapes (B, T, d), float32, and (B,), int64.
+    """
+    lengths = torch.tensor([len(f) for f in frames])
+    x = nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames], batch_first=True)
+    return x.to(device, non_blocking=True), lengths.to(device, non_blocking=True)
+
+
+@torch.no_grad()
+def predict_logits(model: nn.Module, frames: Sequence[np.ndarray], device: torch.device | str = "cpu") -> np.ndarray:
+    """Logits of items, in the order given, in evaluation mode; the model's mode is restored.
+
+    Args:
+        model: `model(x (B, T, d), lengths (B,)) -> (B, C)`.
+        frames: N arrays of shape (T_i, d).
+        device: where the model is.
+
+    Returns:
+        Shape (N, C), float32.
+    """
+    was_training = model.training
+    model.eval()
+    order = np.argsort([len(f) for f in frames], kind="stable")
+    out: list[np.ndarray] = [np.empty(0)] * len(frames)
+    for start in range(0, len(order), _EVALUATION_BATCH):
+        chosen = order[start : start + _EVALUATION_BATCH]
+        logits = model(*padded([frames[i] for i in chosen], device)).float().cpu().numpy()
+        for i, row in zip(chosen, logits, strict=True):
+            out[i] = row
+    model.train(was_training)
+    return np.stack(out)
+
+
+def fit(
+    model: nn.Module,
+    train: Examples,
+    validation: Examples,
+    training: TrainingSpec,
+    seed: int,
+    checkpoint: Path | None = None,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> FitResult:
+    """Train with Adam (L2 weight decay) and cross-entropy; keep the epoch that is best on validation.
+
+    Args:
+        model: on `device`; called as `model(x, lengths) -> logits`. Holds the best epoch's weights afterwards.
+        train: items to learn from.
+        validation: items that choose the epoch; a tie keeps the earlier one.
+        training: rates, epochs, batch size.
+        seed: of batches and dropout.
+        checkpoint: file written after each epoch and resumed from if it is there; None keeps nothing.
+        device: `cpu` or an accelerator.
+        on_epoch: called with each new history row; an exception from it stops the run and leaves the checkpoint.
+
+    Returns:
+        History and the best epoch.
+
+    Raises:
+        ValueError: labels are missing, fewer than two training items, or the loss is not finite (names the epoch).
+
+    Differs from the paper: nothing it states. Sequences are padded inside length buckets instead of packed, the same numbers.
+    """
+    if train.labels is None or validation.labels is None or len(train.frames) < 2 or not len(validation.frames):
+        raise ValueError("need labels, at least two training items and one validation item")
+    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
+    result, best = _resume(checkpoint, model, optimizer)
+    lengths = np.array([len(f) for f in train.frames])
+    labels = torch.as_tensor(train.labels)
+    while len(result.history) < training.epochs and not _exhausted(result, training):
+        epoch, started = len(result.history), time.perf_counter()
+        torch.manual_seed(derive_seed(seed, "dropout", epoch))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(training, epoch)
+        loss = _train_epoch(
+            model, optimizer, train, labels, batches(lengths, training.batch_size, derive_seed(seed, "batches", epoch)), device, training
+        )
+        if not math.isfinite(loss):
+            raise ValueError(f"the training loss is {loss} in epoch {epoch + 1}: lower the learning rate or look for bad features")
+        row = {"epoch": epoch + 1, "learning_rate": learning_rate(training, epoch), "train_loss": loss}
+        row |= _validate(model, validation, device)
+        row["seconds"] = time.perf_counter() - started
+        result.history.append(row)
+        score = row["validation_uar"] if training.select_by == "validation_uar" else -row["validation_loss"]
+        if score > result.best_score:
+            result.best_score, result.best_epoch = score, epoch + 1
+            best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        if checkpoint is not None:
+            _save(checkpoint, model, optimizer, best, result)
+        if on_epoch is not None:
+            on_epoch(row)
+    if not best:
+        raise ValueError("no epoch had a defined validation score: every class of the task must be among the validation items")
+    model.load_state_dict(best)
+    return result
+
+
+def _exhausted(result: FitResult, training: TrainingSpec) -> bool:
+    return 0 < training.patience_epochs <= len(result.history) - result.best_epoch
+
+
+def _train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    train: Examples,
+    labels: Tensor,
+    plan: list[np.ndarray],
+    device: torch.device | str,
+    training: TrainingSpec,
+) -> float:
+    """Mean loss per item (not per batch: a short last batch would count as much as a full one)."""
+    model.train()
+    total = 0.0
+    kind = torch.device(device).type
+    for chosen in plan:
+        x, lengths = padded([train.frames[i] for i in chosen], device)
+        with torch.autocast(kind, torch.bfloat16, enabled=training.mixed_precision and kind != "cpu"):
+            loss = functional.cross_entropy(model(x, lengths), labels[chosen].to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(chosen)
+    return total / len(train.frames)
+
+
+def _validate(model: nn.Module, validation: Examples, device: torch.device | str) -> dict[str, float]:
+    assert validation.labels is not None
+    logits = predict_logits(model, validation.frames, device)
+    loss = functional.cross_entropy(torch.from_numpy(logits), torch.as_tensor(validation.labels)).item()
+    present = np.unique(validation.labels).tolist()
+    prediction = logits.argmax(axis=1)
+    return {"validation_loss": loss, "validation_uar": metrics.uar(validation.labels, prediction, labels=present)}
+
+
+def _named_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, nn.Parameter, str]]:
+    for name, parameter in model.named_parameters():
+        for moment in ("exp_avg", "exp_avg_sq", "step"):
+            yield f"optimizer/{moment}/{name}", parameter, moment
+
+
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor], result: FitResult) -> None:
+    """One file, written beside and moved into place: a kill leaves the old epoch or the new one, never half of one."""
+    tensors = {f"model/{name}": value.contiguous() for name, value in model.state_dict().items()}
+    tensors |= {f"best/{name}": value for name, value in best.items()}
+    tensors |= {key: optimizer.state[parameter][moment] for key, parameter, moment in _named_moments(model, optimizer)}
+    state = {"history": result.history, "best_epoch": result.best_epoch, "best_score": result.best_score}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    save_file(tensors, beside, metadata={"state": json.dumps(state)})
+    os.replace(beside, path)
+
+
+def _resume(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[FitResult, dict[str, Tensor]]:
+    if path is None or not path.exists():
+        return FitResult(), {}
+    with safe_open(path, framework="pt") as file:
+        state = json.loads(file.metadata()["state"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - a safetensors file is no mapping
+    model.load_state_dict({key.removeprefix("model/"): value for key, value in tensors.items() if key.startswith("model/")})
+    for key, parameter, moment in _named_moments(model, optimizer):
+        value = tensors[key]
+        optimizer.state[parameter][moment] = value if moment == "step" and parameter.device.type == "cpu" else value.to(parameter.device)
+    best = {key.removeprefix("best/"): value for key, value in tensors.items() if key.startswith("best/")}
+    return FitResult(**state), best
