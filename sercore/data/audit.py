@@ -1,0 +1,267 @@
+"""What is wrong with a corpus folder or a split plan: each finding names the file or item, and the mend. Reads only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from sercore.data import synthetic
+from sercore.data.audio import AUDIO_ENDINGS, decode, samples_id
+from sercore.data.card import Card, load_card
+from sercore.data.findings import CorpusReport, Count, Finding
+from sercore.data.overlaps import KINDS, overlaps, permitting_leak
+from sercore.data.splits import SplitPlan
+from sercore.errors import CorpusError
+from sercore.progress import bar
+
+CONTAINERS = {".wav": ("WAV", "WAVEX", "RF64"), ".flac": ("FLAC",)}
+# libsndfile reads what is left of a WAV file whose end is missing and only says so in its log: "data : 96000 (should be 47978)".
+_CUT_WAV = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """What decoding said of one file. With a `fault` the rest is empty."""
+
+    fault: str = ""
+    audio_id: str = ""
+    rate_hz: int = 0
+    channels: int = 1
+    channels_equal: bool = True
+    silent: bool = False
+    container: str = ""
+
+
+@dataclass(frozen=True)
+class _File:
+    """One audio file of a corpus folder."""
+
+    name: str  # relative to the corpus folder, with its ending
+    key: str  # relative to the audio folder, without ending: what the card calls it
+    sound: _Sound
+
+
+class _Verdicts:
+    """Collects findings: what the card knows as a defect of the release becomes a note, all else a problem."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+        self.notes: list[Finding] = []
+        self.problems: list[Finding] = []
+
+    def add(self, kind: str, message: str, files: Sequence[_File] = (), keys: Sequence[str] = ()) -> None:
+        """One finding about some files (or, where there is no file, some keys of the card)."""
+        names = tuple(file.name for file in files) or tuple(keys)
+        if defect := self.card.defect(kind, *(file.key for file in files), *keys):
+            self.notes.append(Finding(kind, f"{', '.join(names)}: {defect.note}", names))
+        else:
+            self.problems.append(Finding(kind, message, names))
+
+
+def check_corpus(name: str, root: Path | None = None, progress: bool = True) -> CorpusReport:
+    """Every file of a corpus folder against the card: names, counts and the decoded audio. Writes nothing.
+
+    Args:
+        name: corpus, e.g. "ravdess".
+        root: its folder, in the layout of the official release (.wav or .flac); without it, `$SERCORE_CORPORA/<name>`. Not needed for
+            "synthetic", whose table is counted.
+        progress: show a progress bar on stderr while decoding.
+
+    Returns:
+        The report. Kinds of finding: misnamed, misplaced, extra, twice (two endings), missing; undecodable, other_container,
+        sampling_rate, dual_mono, stereo, silent, duplicate_audio; count (only where the card lists no names).
+
+    Raises:
+        CorpusError: no such corpus or folder, or nothing in the folder belongs to it.
+    """
+    card = load_card(name)
+    verdicts = _Verdicts(card)
+    if name == "synthetic":
+        items = synthetic.read()
+        return _report(verdicts, "", len(items), list(zip(items["emotion"], items["speaker"], strict=True)))
+    if root is None and (folder := os.environ.get("SERCORE_CORPORA")):
+        root = Path(folder) / name
+    if root is None or not root.is_dir():
+        fault = f"{root} is not a folder" if root else "no folder is given, and SERCORE_CORPORA is not set"
+        raise CorpusError(f"{name}: {fault}: name the folder that holds the recordings. {card.access}")
+    files = _listen_to_all(card, root, progress)
+    _judge_names(verdicts, files)
+    _judge_sounds(verdicts, files)
+    _judge_duplicates(verdicts, files)
+    keys = sorted({file.key for file in files})
+    return _report(verdicts, str(root), len(keys), [label for key in keys if (label := _label(card, key))])
+
+
+def audit_plan(plan: SplitPlan, items: pd.DataFrame) -> list[Finding]:
+    """Everything that two sides of a split plan share, declared or not.
+
+    Args:
+        plan: the plan.
+        items: item table of its corpus, `audio_id` filled.
+
+    Returns:
+        One finding per shared thing: `kind` is a key of `sercore.data.overlaps.KINDS`, `files` the item ids; the message says whether a
+        declared leak permits it. Shared text is reported and needs no permission.
+
+    Raises:
+        SplitError: the plan names an item that the table does not hold.
+    """
+    findings = []
+    for overlap in overlaps(items, plan.sides):
+        leak = permitting_leak(overlap, plan.leaks)
+        state = f"declared as {leak}" if leak else "NOT declared: split it apart, or declare the leak"
+        if overlap.kind == "text_overlap":
+            state = "reported only"
+        message = f"{KINDS[overlap.kind].split(' (')[0]}: {overlap.what!r} in {overlap.side_a} and {overlap.side_b}; {state}"
+        findings.append(Finding(overlap.kind, message, overlap.item_ids))
+    return findings
+
+
+def _report(verdicts: _Verdicts, root: str, files: int, labels: list[tuple[str, str]]) -> CorpusReport:
+    """Counts and findings together. Where the card lists no names, a wrong count is a finding of its own."""
+    card, counted = verdicts.card, []
+    for part, expected in enumerate((card.emotions, card.speakers)):
+        found = Counter(label[part] for label in labels)
+        counted.append({key: Count(found[key], expected.get(key, 0)) for key in {**expected, **found}})
+    if not card.expected:
+        for key, count in [*counted[0].items(), *counted[1].items()]:
+            if count.found != count.expected:
+                verdicts.add("count", f"{key}: {count.found} files, the card says {count.expected}: restore the official release")
+    return CorpusReport(card.name, root, Count(files, card.files), counted[0], counted[1], verdicts.problems, verdicts.notes)
+
+
+def _listen_to_all(card: Card, root: Path, progress: bool) -> list[_File]:
+    """Every audio file below the folder, decoded once, in the order of the paths."""
+    base = root / card.audio_folder if (root / card.audio_folder).is_dir() else root
+    paths = list(_audio_files(root))
+    keys = [_shown(path.relative_to(base if path.is_relative_to(base) else root).with_suffix("")) for path in paths]
+    if not any(re.fullmatch(card.name_pattern, key) for key in keys):
+        inside = f" (did you mean {root / card.name}?)" if (root / card.name).is_dir() else ""
+        raise CorpusError(
+            f"none of the {len(paths)} audio files under {root} belongs to {card.name}{inside}. Expected: {card.reader_expects}"
+        )
+    shown = bar(paths, label=f"decoding {card.name}", unit="file") if progress else paths
+    return [_File(_shown(path.relative_to(root)), key, _listen(path)) for path, key in zip(shown, keys, strict=True)]
+
+
+def _audio_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Audio files below a folder in a fixed order. Links are followed, but never round a loop."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
+        if path.is_dir():
+            yield from _audio_files(path, above | {here})
+        elif path.suffix.lower() in AUDIO_ENDINGS:
+            yield path
+
+
+def _shown(path: Path) -> str:
+    """A relative path as text that any terminal and JSON file can hold."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _listen(path: Path) -> _Sound:
+    """Decodes one file; whatever is wrong with it comes back as a fault, never as an exception."""
+    if not path.is_file():
+        return _Sound(fault="it is not a file, or a link that leads nowhere")
+    try:
+        samples, rate_hz = decode(path)
+        header = soundfile.info(path, verbose=True)
+        if cut := _CUT_WAV.search(header.extra_info):
+            return _Sound(fault=f"it is cut short: {cut[2]} of {cut[1]} bytes of samples are there")
+        equal = header.channels == 1 or bool(np.ptp(soundfile.read(path, dtype="float32")[0], axis=1).max() == 0)
+    except (CorpusError, soundfile.LibsndfileError, OSError, UnicodeError) as error:  # UnicodeError: a name that is no text
+        return _Sound(fault=str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ").split(": replace it")[0])
+    return _Sound("", samples_id(samples, rate_hz), rate_hz, header.channels, equal, not samples.any(), header.format)
+
+
+def _label(card: Card, key: str) -> tuple[str, str] | None:
+    """Emotion and speaker that a name states, or None where it does not fit the scheme."""
+    match = re.fullmatch(card.name_pattern, key)
+    if not match or match["emotion"] not in card.label_map:
+        return None
+    speaker = _speaker(card, match["speaker"])
+    return (card.label_map[match["emotion"]], speaker) if speaker in card.speakers else None
+
+
+def _speaker(card: Card, code: str) -> str:
+    """The card's name of a speaker; some releases write it with leading zeros in file names."""
+    return code if code in card.speakers else code.lstrip("0")
+
+
+def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
+    """What the names alone say, then what is missing."""
+    card = verdicts.card
+    expected = dict.fromkeys(card.expected_names())
+    homes = {Path(key).name: key for key in expected}
+    first: dict[str, _File] = {}
+    for file in files:
+        kind = "extra"
+        if file.key in first:
+            kind, says = "twice", f"holds the recording of {first[file.key].name} once more, with another ending: take one of the two out"
+        elif file.key in expected:
+            says = ""
+        elif Path(file.key).name in homes:
+            kind, says = "misplaced", f"belongs at {homes[Path(file.key).name]}, its folder and its name disagree: move it there"
+        elif fault := _name_fault(card, file.key):
+            kind, says = "misnamed", f"{fault}: give it its name in the official release, or take it out"
+        else:
+            says = "is not in the official release: take it out of the folder" if expected else ""
+        if says:
+            verdicts.add(kind, f"{file.name} {says}", [file])
+        first.setdefault(file.key, file)
+    for key in expected:
+        if key not in first:
+            verdicts.add("missing", f"{key} is missing: restore it from the official release", keys=[key])
+
+
+def _name_fault(card: Card, key: str) -> str:
+    """Why a name does not fit the card's scheme; empty if it does."""
+    match = re.fullmatch(card.name_pattern, key)
+    if not match:
+        return "does not fit the naming scheme of the release"
+    if match["emotion"] not in card.label_map:
+        return f"has the class code {match['emotion']}, known are {', '.join(card.label_map)}"
+    if _speaker(card, match["speaker"]) not in card.speakers:
+        return f"names the speaker {match['speaker']}, known are {', '.join(card.speakers)}"
+    return ""
+
+
+def _judge_sounds(verdicts: _Verdicts, files: list[_File]) -> None:
+    """What decoding says of each file."""
+    rate_hz, again = verdicts.card.sample_rate_hz, "replace it with the file of the official release"
+    for file in files:
+        sound = file.sound
+        if sound.fault:
+            verdicts.add("undecodable", f"{file.name}: {sound.fault}: {again}", [file])
+            continue
+        if sound.container not in CONTAINERS[Path(file.name).suffix.lower()]:
+            verdicts.add("other_container", f"{file.name} holds {sound.container}, another format than its ending says: {again}", [file])
+        if sound.rate_hz != rate_hz:
+            verdicts.add("sampling_rate", f"{file.name} has {sound.rate_hz} Hz, the card says {rate_hz} Hz: {again}", [file])
+        if sound.channels > 1:
+            kind, how = ("dual_mono", "equal") if sound.channels_equal else ("stereo", "different")
+            verdicts.add(kind, f"{file.name} has {sound.channels} {how} channels, one is expected: {again}", [file])
+        if sound.silent:
+            verdicts.add("silent", f"{file.name}: every sample is zero: {again}", [file])
+
+
+def _judge_duplicates(verdicts: _Verdicts, files: list[_File]) -> None:
+    """Files of different recordings whose decoded samples are equal, whatever their names and formats."""
+    same: defaultdict[str, list[_File]] = defaultdict(list)
+    for file in files:
+        if file.sound.audio_id and not file.sound.silent:
+            same[file.sound.audio_id].append(file)
+    for copies in same.values():
+        if len({file.key for file in copies}) > 1:
+            names = ", ".join(file.name for file in copies)
+            verdicts.add("duplicate_audio", f"{names} hold the same audio: replace the copy with the file of the official release", copies)
