@@ -1,0 +1,259 @@
+"""The command line: `sercore`, also `python -m sercore`.
+
+Exit codes: 0 all is well, 1 a problem (one line on stderr), 2 the command was called wrongly. With --json, stdout holds JSON and nothing
+else. What is slow to import (torch, pandas) is imported inside the command that needs it, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sercore.errors import SercoreError, SpecError
+
+if TYPE_CHECKING:
+    from sercore.spec import RunSpec
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+
+class _Variant(StrEnum):
+    definition = "definition"
+    released = "released"
+
+
+class _Commands(TyperGroup):
+    """Turns an error that the user can mend into one line on stderr and exit code 1; --debug lets it through."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SercoreError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+corpora = typer.Typer(no_args_is_help=True, help="What recordings are known, and whether a copy of them is whole.", rich_markup_mode=None)
+app.add_typer(corpora, name="corpora")
+
+
+@app.callback()
+def main(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    """A reproducible study of speech emotion recognition."""
+
+
+@corpora.command("list")
+def corpora_list(as_json: Json = False) -> None:
+    """Every corpus that can be read, with what its card says."""
+    from sercore.data.card import load_card
+    from sercore.data.corpora import CORPORA
+
+    cards = [load_card(name) for name in CORPORA]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": card.name,
+            "title": card.title,
+            "files": card.files,
+            "speakers": len(card.speakers),
+            "emotions": list(card.emotions),
+            "languages": list(card.languages),
+            "sample_rate_hz": card.sample_rate_hz,
+            "licence": card.licence,
+            "layout_verified": card.layout_verified,
+        }
+        for card in cards
+    ]
+    short = ("name", "files", "speakers", "emotions", "sample_rate_hz", "licence")
+    shown = [{key: len(row[key]) if key == "emotions" else row[key] for key in short} for row in rows]
+    _answer(rows, _table(shown), as_json)
+
+
+@corpora.command("check")
+def corpora_check(
+    name: Annotated[str, typer.Argument(help="Corpus, as `corpora list` names it.")],
+    root: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the corpus. Default: NAME under $SERCORE_CORPORA.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compares a folder with the card of its corpus.
+
+    Counts, names and the decoded audio are checked. Known defects of the official release are notes; anything else is exit code 1.
+    """
+    from sercore.data.audit import check_corpus
+    from sercore.data.card import card_names
+
+    if name not in card_names():
+        raise typer.BadParameter(f"no corpus {name!r}; known: {', '.join(card_names())}", param_hint="NAME")
+    report = check_corpus(name, root, progress=not quiet)
+    _answer(report.to_json(), report.table(), as_json)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(
+    n_features: Annotated[int, typer.Option(min=1, help="Values a frame.")] = 46,
+    n_classes: Annotated[int, typer.Option(min=2, help="Classes.")] = 8,
+    variant: Annotated[_Variant, typer.Option(help="What the paper defines, or what the authors' code does.")] = _Variant.definition,
+    as_json: Json = False,
+) -> None:
+    """Every network by name, with its numbers of parameters."""
+    from sercore.models import MODELS, build
+
+    rows = []
+    for name in MODELS:
+        network = build(name, n_features=n_features, n_classes=n_classes, variant=variant.value)
+        trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+        total = sum(weight.numel() for weight in network.parameters())
+        rows.append({"name": name, "trainable": trainable, "frozen": total - trainable, "total": total})
+    _answer(rows, _table(rows), as_json)
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="SPEC.yml", help="The run: data, split, model, seed, ...")],
+    root: Annotated[list[str] | None, typer.Option(metavar="NAME=DIR", help="Folder of a corpus; may be repeated.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Runs one spec and prints its record.
+
+    A finished run is found, not repeated; an interrupted one resumes from its last epoch.
+    """
+    roots = _roots(root or [])
+    wanted = _read_spec(spec)
+    from sercore.experiment import run_one
+
+    record = run_one(wanted, roots=roots, progress=not quiet)
+    row = _plain(record)
+    _answer(row, "\n".join(f"{key}: {value}" for key, value in row.items()), as_json)
+
+
+@app.command()
+def runs(
+    status: Annotated[str, typer.Option(help="Only runs of this status, e.g. finished.")] = "",
+    as_json: Json = False,
+) -> None:
+    """The runs in the store ($SERCORE_STORE, else ./store)."""
+    from sercore.store import RunStore
+
+    rows = [row for row in _rows(RunStore().records()) if not status or row.get("status") == status]
+    columns = ("run_id", "system", "corpus", "protocol", "fold", "seed", "status", "validation_uar")
+    _answer(rows, _table([{key: row.get(key) for key in columns} for row in rows]) if rows else "no runs", as_json)
+
+
+@app.command()
+def claims(
+    source: Annotated[str, typer.Option(help="Only claims of this source, e.g. reslstm2026.")] = "",
+    as_json: Json = False,
+) -> None:
+    """How many published numbers are judged, and with which verdicts."""
+    from sercore import ledger
+
+    state = ledger.state(source or None)
+    lines = [{"verdict": verdict, "claims": count} for verdict, count in state["verdicts"].items()]
+    _answer(state, f"{state['total']} claims\n{_table(lines)}", as_json)
+
+
+@app.command()
+def publish(
+    chapter: Annotated[str, typer.Argument(help="Chapter whose finished runs become rows, e.g. reslstm_sa.")],
+    as_json: Json = False,
+) -> None:
+    """Writes a chapter's finished runs to book/results."""
+    from sercore import store
+
+    folder = store.publish(chapter)
+    _answer({"chapter": chapter, "folder": str(folder)}, f"wrote {folder}", as_json)
+
+
+def _roots(given: list[str]) -> dict[str, Path]:
+    """NAME=DIR options as a table. Raises BadParameter (exit 2) where one is not that."""
+    roots = {}
+    for option in given:
+        name, equals, folder = option.partition("=")
+        if not (name and equals and Path(folder).expanduser().is_dir()):
+            raise typer.BadParameter(f"{option!r}: write NAME=DIR with a folder that exists", param_hint="--root")
+        roots[name] = Path(folder).expanduser()
+    return roots
+
+
+def _read_spec(path: Path) -> RunSpec:
+    """A run spec from a YAML file. Raises SpecError naming the file and the field."""
+    import yaml
+    from pydantic import ValidationError
+
+    from sercore.spec import RunSpec
+
+    try:
+        return RunSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'spec'}: {fault['msg']}" for fault in error.errors()]
+        raise SpecError(f"{path}: {'; '.join(faults)}") from error
+
+
+def _answer(payload: Any, text: str, as_json: bool) -> None:
+    """The one place that writes to stdout."""
+    typer.echo(json.dumps(_plain(payload), indent=2, allow_nan=False) if as_json else text)
+
+
+def _rows(frame: Any) -> list[dict[str, Any]]:
+    """A data frame as plain rows."""
+    return [_plain(row) for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """JSON-ready form: dataclasses and models become tables, numpy numbers become numbers, what is not a number becomes null."""
+    import dataclasses
+    import math
+
+    if hasattr(value, "model_dump"):
+        return _plain(value.model_dump(mode="json"))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as aligned text, numbers to the right."""
+    rows = list(rows)
+    if not rows:
+        return ""
+    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [all(isinstance(row[key], (int, float, type(None))) for row in rows) for key in rows[0]]
+    lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)) for row in cells]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(app())
