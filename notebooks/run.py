@@ -29,6 +29,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
+TOOLS = ("run", "percent_io")  # files of this folder that are no chapters
 PROFILES = ("quick", "full")
 HEARTBEAT_S = 5
 TYPE_NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
@@ -133,7 +134,7 @@ def read_notebook(path: Path) -> Any:
     import jupytext
 
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.py") if p.stem != "run"))
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.py") if p.stem not in TOOLS))
         raise ChapterError(f"no chapter {path.stem} in {path.parent.name}/; there are: {known}")
     notebook = jupytext.read(path, fmt="py:percent")
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -21,7 +21,8 @@ def numbers_section(state: Mapping[str, Any]) -> str:
     verdicts = [verdict for verdict in by_verdict if any(counts.get(verdict) for counts in by_source.values())]
     rows = [[source, sum(counts.values()), *(counts.get(verdict, 0) for verdict in verdicts)] for source, counts in by_source.items()]
     rows.append(["**all**", f"**{total}**", *(f"**{by_verdict[verdict]}**" for verdict in verdicts)])
-    return f"**{judged} of {total} published numbers judged**; the others wait for a run.\n\n" + table(["source", "numbers", *verdicts], rows)
+    head = f"**{judged} of {total} published numbers judged**; the others wait for a run."
+    return head + "\n\n" + table(["source", "numbers", *verdicts], rows)
 
 
 def runs_section(groups: Any) -> str:
