@@ -17,7 +17,7 @@ def uniform(*key: object, size: int) -> NDArray[np.float64]:
 
     Args:
         key: what the numbers are for, e.g. ("seed", 0, "s01", "breath"). Another key gives an independent stream.
-        size: how many.
+        size: how many. A longer draw begins with the shorter one.
 
     Returns:
         float64, shape (size,), in [0, 1).
@@ -34,10 +34,11 @@ def uniform(*key: object, size: int) -> NDArray[np.float64]:
 def bell(*key: object, size: int) -> NDArray[np.float64]:
     """Bell-shaped numbers with mean 0 and standard deviation 1: twelve uniform draws each, summed (never beyond 6).
 
-    Additions only, so that no mathematics library of a machine has a say in the draw. Args and Returns as for `uniform`, range [-6, 6].
+    Additions only, so that no mathematics library of a machine has a say in the draw. A longer
+    draw begins with the shorter one. Args and Returns as for `uniform`, range [-6, 6].
     """
     draws = uniform(*key, size=12 * size)
     total = np.zeros(size)
     for part in range(12):
-        total += draws[part * size : (part + 1) * size]
+        total += draws[part::12]
     return total - 6.0

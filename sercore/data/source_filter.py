@@ -29,7 +29,7 @@ _WINDOW = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW_SAMPLES) / WINDOW_SAMP
 
 def frame_times(n_samples: int) -> Floats:
     """Middles of the frames of `spectra`, s, shape (T,): every 10 ms from 0 to the end of the sound."""
-    return np.arange(_n_frames(n_samples)) * (HOP_SAMPLES / SAMPLE_RATE_HZ)
+    return np.arange(_n_frames(n_samples), dtype=np.float64) * (HOP_SAMPLES / SAMPLE_RATE_HZ)
 
 
 def pulses(pitch_hz: Floats, jitter: float, key: tuple[object, ...]) -> Floats:
@@ -76,14 +76,15 @@ def tract(formants_hz: Floats, tract_cm: float) -> Spectra:
         Shape (T, F).
     """
     scale = REFERENCE_TRACT_CM / tract_cm
-    gain, response = np.ones((formants_hz.shape[1], 1)), np.ones((1, _Z1.size), dtype=np.complex128)
+    gain: Floats = np.ones((formants_hz.shape[1], 1))
+    response: Spectra = np.ones((1, _Z1.size), dtype=np.complex128)
     for centre, width in UPPER_FORMANTS_HZ.items():
         a, b = _poles(np.array([min(centre * scale, 7600.0)]), width)
         gain, response = gain * (1 + a + b), response * (1 + a * _Z1 + b * _Z2)
     for centre, width in zip(formants_hz * scale, FORMANT_WIDTHS_HZ, strict=True):
         a, b = _poles(centre, width)
         gain, response = gain * (1 + a + b), response * (1 + a * _Z1 + b * _Z2)
-    return gain / response
+    return np.asarray(gain / response, dtype=np.complex128)
 
 
 def band(centre_hz: Floats, width_hz: Floats) -> Spectra:
