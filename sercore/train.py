@@ -26,8 +26,9 @@ from sercore import metrics
 from sercore.spec import TrainingSpec
 
 REVISION = 1
-#: Batches whose items are sorted by length together: longer buckets pad less and shuffle less.
-BUCKET_BATCHES = 16
+#: Batches whose items are sorted by length together. More would pad less and shuffle less: a bucket that holds the whole corpus would
+#: make the same batches in every epoch.
+BUCKET_BATCHES = 4
 _EVALUATION_BATCH = 256
 
 
