@@ -19,7 +19,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,8 +152,8 @@ def declared_parameters(notebook: Any, chapter: str) -> dict[str, Parameter]:
     declared = {}
     for statement in ast.parse(cells[0].source).body:
         try:
-            (target,) = statement.targets  # type: ignore[attr-defined]
-            name, default = target.id, ast.literal_eval(statement.value)  # type: ignore[attr-defined]
+            (target,) = statement.targets
+            name, default = target.id, ast.literal_eval(statement.value)
         except (AttributeError, ValueError):
             default = None
         if not isinstance(default, (bool, int, float, str)):
@@ -178,7 +178,7 @@ def validate(given: Mapping[str, Any], declared: Mapping[str, Parameter], chapte
 
 
 @contextmanager
-def heartbeat(name: str, budget_s: float):
+def heartbeat(name: str, budget_s: float) -> Iterator[None]:
     """A progress line at the start and then every few seconds."""
     started, done = time.monotonic(), threading.Event()
 

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,7 @@ def store_folder() -> Path:
 
 
 @contextmanager
-def only_build():
+def only_build() -> Iterator[None]:
     """One build at a time: a second one stops with a clear line. The lock goes with the process, however it ends."""
     path = store_folder() / "cache" / "book.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,8 @@ def run_chapter(chapter: Any, profile: str, target: Path) -> None:
 
 def run_all(stale: dict[str, tuple[Any, Path]], profile: str, workers: int) -> None:
     """Run the stale chapters, `workers` at a time, each after those that its `after` names. The first failure ends it."""
-    waiting, running = dict(stale), {}  # type: dict[str, tuple[Any, Path]], dict[Future, str]
+    waiting: dict[str, tuple[Any, Path]] = dict(stale)
+    running: dict[Future, str] = {}
     with ThreadPoolExecutor(workers) as pool:
         while waiting or running:
             busy = {*waiting, *running.values()}

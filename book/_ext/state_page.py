@@ -17,11 +17,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def numbers_section(state: Mapping[str, Any]) -> str:
     """How many published numbers there are, and the verdicts on them by source."""
     total, by_verdict, by_source = state["total"], dict(state["by_verdict"]), state["by_source"]
-    judged = total - by_verdict.get("not run", 0)
     verdicts = [verdict for verdict in by_verdict if any(counts.get(verdict) for counts in by_source.values())]
     rows = [[source, sum(counts.values()), *(counts.get(verdict, 0) for verdict in verdicts)] for source, counts in by_source.items()]
     rows.append(["**all**", f"**{total}**", *(f"**{by_verdict[verdict]}**" for verdict in verdicts)])
-    head = f"**{judged} of {total} published numbers judged**; the others wait for a run."
+    head = f"**{state['judged']} of {total} published numbers judged**; the others wait for a run."
     return head + "\n\n" + table(["source", "numbers", *verdicts], rows)
 
 

@@ -20,7 +20,7 @@ print("this build ran", 6 * 7)
 """
 LEDGER = """\
 def state():
-    return {"total": 2, "by_verdict": {"reproduced": 1, "not run": 1}, "by_source": {"paper": {"reproduced": 1, "not run": 1}}, "groups": []}
+    return {"total": 2, "judged": 1, "by_verdict": {"reproduced": 1, "not run": 1}, "by_source": {"paper": {"reproduced": 1, "not run": 1}}, "groups": []}
 """
 REGISTER = """\
 chapters:
