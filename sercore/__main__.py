@@ -7,8 +7,8 @@ else. What is slow to import (torch, pandas) is imported inside the command that
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sercore.answers import plain, table
 from sercore.errors import SercoreError, SpecError
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+Roots = Annotated[list[str] | None, typer.Option("--root", metavar="NAME=DIR", help="Folder of a corpus; may be repeated.")]
+Chapter = Annotated[str, typer.Argument(help="Chapter, e.g. reslstm_sa.")]
+Corpus = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this corpus; may be repeated.")]
+Protocol = Annotated[list[str] | None, typer.Option(metavar="NAME", help="strict or paper; may be repeated. Default: those promised.")]
+System = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this system; may be repeated. Default: the chapter's.")]
 
 
 class _Variant(StrEnum):
@@ -76,7 +83,7 @@ def corpora_list(as_json: Json = False) -> None:
     ]
     short = ("name", "files", "speakers", "emotions", "sample_rate_hz", "licence")
     shown = [{key: len(row[key]) if key == "emotions" else row[key] for key in short} for row in rows]
-    _answer(rows, _table(shown), as_json)
+    _answer(rows, table(shown), as_json)
 
 
 @corpora.command("check")
@@ -119,13 +126,13 @@ def models(
         trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
         total = sum(weight.numel() for weight in network.parameters())
         rows.append({"name": name, "trainable": trainable, "frozen": total - trainable, "total": total})
-    _answer(rows, _table(rows), as_json)
+    _answer(rows, table(rows), as_json)
 
 
 @app.command()
 def run(
     spec: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="SPEC.yml", help="The run: data, split, model, seed, ...")],
-    root: Annotated[list[str] | None, typer.Option(metavar="NAME=DIR", help="Folder of a corpus; may be repeated.")] = None,
+    root: Roots = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -133,12 +140,12 @@ def run(
 
     A finished run is found, not repeated; an interrupted one resumes from its last epoch.
     """
-    roots = _roots(root or [])
+    roots = _roots(root)
     wanted = _read_spec(spec)
     from sercore.experiment import run_one
 
     record = run_one(wanted, roots=roots, progress=not quiet)
-    row = _plain(record)
+    row = plain(record)
     _answer(row, "\n".join(f"{key}: {value}" for key, value in row.items()), as_json)
 
 
@@ -150,9 +157,9 @@ def runs(
     """The runs in the store ($SERCORE_STORE, else ./store)."""
     from sercore.store import RunStore
 
-    rows = [row for row in _rows(RunStore().records()) if not status or row.get("status") == status]
+    rows = [row for row in plain(RunStore().records().to_dict("records")) if not status or row.get("status") == status]
     columns = ("run_id", "system", "corpus", "protocol", "fold", "seed", "status", "validation_uar")
-    _answer(rows, _table([{key: row.get(key) for key in columns} for row in rows]) if rows else "no runs", as_json)
+    _answer(rows, table([{key: row.get(key) for key in columns} for row in rows]) if rows else "no runs", as_json)
 
 
 @app.command()
@@ -165,25 +172,66 @@ def claims(
 
     state = ledger.state(source or None)
     lines = [{"verdict": verdict, "claims": count} for verdict, count in state["verdicts"].items()]
-    _answer(state, f"{state['total']} claims\n{_table(lines)}", as_json)
+    _answer(state, f"{state['total']} claims\n{table(lines)}", as_json)
+
+
+@app.command()
+def tune(
+    chapter: Chapter, corpus: Corpus = None, protocol: Protocol = None, system: System = None, root: Roots = None, as_json: Json = False
+) -> None:
+    """Searches the hyper-parameters of a chapter's full grid.
+
+    Only validation speakers decide (under protocol paper: what its authors used). An interrupted search goes on; a finished one is read.
+    """
+    from sercore import grids
+    from sercore import tune as searches
+
+    roots, found = _roots(root), {}
+    for specs in _promised(chapter, corpus, protocol, system, roots):
+        spec = grids.tuned(specs, chapter, roots)[0]
+        if spec.model.name not in grids.BASELINES:
+            found[searches.study_name(spec)] = {**spec.training.model_dump(), "dropout": spec.model.dropout}
+    rows = [{"search": name, **{key: values[key] for key in searches.SEARCH_SPACE}} for name, values in found.items()]
+    _answer(rows, table(rows), as_json)
 
 
 @app.command()
 def publish(
-    chapter: Annotated[str, typer.Argument(help="Chapter whose finished runs become rows, e.g. reslstm_sa.")],
-    as_json: Json = False,
+    chapter: Chapter, corpus: Corpus = None, protocol: Protocol = None, system: System = None, root: Roots = None, as_json: Json = False
 ) -> None:
-    """Writes a chapter's finished runs to book/results."""
-    from sercore import store
+    """Writes a chapter's finished full runs to book/results.
 
-    folder = store.publish(chapter)
-    _answer({"chapter": chapter, "folder": str(folder)}, f"wrote {folder}", as_json)
+    Whole seeds only. Runs on the synthetic corpus, or of code that was not committed, are refused. Rows published before stay.
+    """
+    from sercore import publication, results
+
+    roots = _roots(root)
+    rows, left_out = publication.finished_results(chapter, _promised(chapter, corpus, protocol, system, roots), roots)
+    folder = results.publish(chapter, rows)
+    for reason in left_out:
+        typer.echo(f"left out: {reason}", err=True)
+    groups = {name: int(count) for name, count in rows.runs["group"].value_counts(sort=False).items()}
+    text = "\n".join([*(f"{count} runs of {name}" for name, count in groups.items()), f"wrote {folder}"])
+    _answer({"chapter": chapter, "folder": str(folder), "runs": groups, "left_out": left_out}, text, as_json)
 
 
-def _roots(given: list[str]) -> dict[str, Path]:
+def _promised(
+    chapter: str, corpora: list[str] | None, protocols: list[str] | None, systems: list[str] | None, roots: dict[str, Path]
+) -> list[list[RunSpec]]:
+    """Specs of the full grid for the corpora asked for, else for those whose folders are known."""
+    from sercore.data.corpora import find_corpora
+    from sercore.publication import promised_specs
+
+    there = {**find_corpora(os.environ.get("SERCORE_CORPORA") or "."), **roots}
+    if not (names := corpora or list(there)):
+        raise SpecError("no corpus is known: give --root NAME=DIR, or set SERCORE_CORPORA to the folder that holds them")
+    return promised_specs(chapter, names, protocols or (), systems or ())
+
+
+def _roots(given: list[str] | None) -> dict[str, Path]:
     """NAME=DIR options as a table. Raises BadParameter (exit 2) where one is not that."""
     roots = {}
-    for option in given:
+    for option in given or ():
         name, equals, folder = option.partition("=")
         if not (name and equals and Path(folder).expanduser().is_dir()):
             raise typer.BadParameter(f"{option!r}: write NAME=DIR with a folder that exists", param_hint="--root")
@@ -209,50 +257,7 @@ def _read_spec(path: Path) -> RunSpec:
 
 def _answer(payload: Any, text: str, as_json: bool) -> None:
     """The one place that writes to stdout."""
-    typer.echo(json.dumps(_plain(payload), indent=2, allow_nan=False) if as_json else text)
-
-
-def _rows(frame: Any) -> list[dict[str, Any]]:
-    """A data frame as plain rows."""
-    return [_plain(row) for row in frame.to_dict("records")]
-
-
-def _plain(value: Any) -> Any:
-    """JSON-ready form: dataclasses and models become tables, numpy numbers become numbers, what is not a number becomes null."""
-    import dataclasses
-    import math
-
-    if hasattr(value, "model_dump"):
-        return _plain(value.model_dump(mode="json"))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(entry) for entry in value]
-    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as aligned text, numbers to the right."""
-    rows = list(rows)
-    if not rows:
-        return ""
-    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    right = [all(isinstance(row[key], (int, float, type(None))) for row in rows) for key in rows[0]]
-    lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)) for row in cells]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    typer.echo(json.dumps(plain(payload), indent=2, allow_nan=False) if as_json else text)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command line: every command answers --help and --json, errors are one line, exit codes are 0, 1 and 2."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,12 +12,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from sercore import experiment, store
+from sercore import experiment, grids, publication, results, store, tune
 from sercore.__main__ import app
 from sercore.errors import StoreError
 from tests.corpus_trees import write_tree
 
-COMMANDS = [["corpora", "list"], ["corpora", "check"], ["models"], ["run"], ["runs"], ["claims"], ["publish"]]
+COMMANDS = [["corpora", "list"], ["corpora", "check"], ["models"], ["run"], ["runs"], ["claims"], ["tune"], ["publish"]]
 GOLDEN = {"lstm_sa_h32": 10600, "lstm_sa_h64": 29384, "lstm_sa_h128": 91528,
           "reslstm_sa_h32": 27988, "reslstm_sa_h64": 46772, "reslstm_sa_h128": 108916}  # fmt: skip
 
@@ -185,9 +186,36 @@ def test_runs_lists_what_the_store_holds(monkeypatch):
     assert "reslstm_sa_h64" in sercore("runs").stdout
 
 
-def test_publish_says_what_it_wrote(monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "publish", lambda chapter: tmp_path / chapter, raising=False)
-    assert as_json("publish", "reslstm_sa") == {"chapter": "reslstm_sa", "folder": str(tmp_path / "reslstm_sa")}
+def test_publish_and_tune_need_a_corpus(tmp_path, monkeypatch):
+    monkeypatch.delenv("SERCORE_CORPORA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for command in ("publish", "tune"):
+        result = sercore(command, "reslstm_sa")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: no corpus is known")
+
+
+def test_publish_says_what_it_wrote_and_what_it_left_out(monkeypatch, tmp_path):
+    rows = dataclasses.replace(results.empty_results(), runs=pd.DataFrame({"group": ["a.strict", "a.strict", "b.strict"]}))
+    monkeypatch.setattr(publication, "finished_results", lambda chapter, grids, roots: (rows, ["no search of c"]))
+    monkeypatch.setattr(results, "publish", lambda chapter, rows: tmp_path / chapter)
+    answer = as_json("publish", "reslstm_sa", "--root", f"emodb={tmp_path}")
+    assert answer["runs"] == {"a.strict": 2, "b.strict": 1}
+    assert (answer["folder"], answer["left_out"]) == (str(tmp_path / "reslstm_sa"), ["no search of c"])
+    assert "left out: no search of c" in sercore("publish", "reslstm_sa", "--root", f"emodb={tmp_path}").stderr
+
+
+def test_tune_shows_the_values_that_the_searches_chose(monkeypatch, tmp_path):
+    def tuned(specs, chapter, roots):
+        return [
+            tune.with_parameters(spec, dict.fromkeys(tune.SEARCH_SPACE, 2) | {"learning_rate": 0.1, "weight_decay": 0.0, "dropout": 0.25})
+            for spec in specs
+        ]
+
+    monkeypatch.setattr(grids, "tuned", tuned)
+    (row,) = as_json("tune", "reslstm_sa", "--root", f"emodb={tmp_path}", "--system", "lstm_sa_h64")
+    assert row["search"] == "emodb.lstm_sa_h64.definition.pairs_5.validation"
+    assert (row["batch_size"], row["dropout"]) == (2, 0.25)
 
 
 def test_help_needs_no_heavy_import():

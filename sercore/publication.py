@@ -1,0 +1,77 @@
+"""What of a chapter's full grid is done, as the rows that are published: finished runs and the searches behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from sercore import tune
+from sercore.errors import StoreError
+from sercore.experiment import BASELINES
+from sercore.grids import FULL_SEEDS, chapter_specs, finished_runs, published_trials, tuned
+from sercore.results import Results, collect
+from sercore.spec import RunSpec
+
+
+def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str] = (), systems: Sequence[str] = ()) -> list[list[RunSpec]]:
+    """Specs of a chapter's full grid, without tuned values: one list a corpus, protocol and system.
+
+    Args:
+        chapter: key of `sercore.grids.GRIDS`.
+        corpora: names.
+        protocols: of `strict`, `paper`; empty takes those that the study promises for the corpus.
+        systems: names; empty takes the chapter's.
+
+    Raises:
+        SpecError: no such chapter, or a choice is wrong.
+    """
+    pairs = [(c, p) for c in corpora for p in protocols] or [(c, p) for c, p in FULL_SEEDS if c in corpora]
+    grids = []
+    for corpus, protocol in pairs:
+        for name in systems or dict.fromkeys(spec.model.name for spec in chapter_specs(chapter, [corpus], "full", [protocol])):
+            grids.append(chapter_specs(chapter, [corpus], "full", [protocol], systems=[name]))
+    return grids
+
+
+def finished_results(
+    chapter: str, grids: Sequence[Sequence[RunSpec]], roots: Mapping[str, str | Path] | None = None
+) -> tuple[Results, list[str]]:
+    """Rows of those runs that are done, and why others are left out.
+
+    Args:
+        chapter: whose rows these become.
+        grids: of `promised_specs`.
+        roots: corpus name -> folder; without it `$SERCORE_CORPORA/<name>`.
+
+    Returns:
+        `(results, left_out)`: whole seeds only; `results.extras["trials"]` has the searches that the specs rest on, beside those published
+        before; `left_out` has a line for each grid whose search is not complete.
+
+    Raises:
+        StoreError: nothing of the grids is finished.
+        CorpusError: a corpus is not there; it is read to name the runs.
+    """
+    specs: list[RunSpec] = []
+    left_out = []
+    for grid in grids:
+        try:
+            specs += tuned(grid, chapter, roots, search=False)
+        except StoreError as error:
+            left_out.append(str(error))
+    records = finished_runs(specs, roots)
+    if not records:
+        raise StoreError(f"no seed of the full grid of {chapter} is finished in all folds; {'; '.join(left_out) or 'run it first'}")
+    studies = {tune.study_name(spec) for spec in specs if spec.model.name not in BASELINES}
+    results = collect(chapter, records, profile="full")
+    return replace(results, extras={**results.extras, "trials": _trials(chapter, studies)}), left_out
+
+
+def _trials(chapter: str, studies: set[str]) -> pd.DataFrame:
+    """Trials of these searches from the store, and all others as they were published."""
+    before = published_trials(chapter)
+    fresh = [trials for name in sorted(studies) if len(trials := tune.trial_table(name)) >= tune.TRIALS]
+    kept = before[~before["study"].isin([trials["study"].iloc[0] for trials in fresh])]
+    return pd.concat([table for table in (kept, *fresh) if len(table)] or [before], ignore_index=True)

@@ -1,0 +1,73 @@
+"""Which finished runs are published, and that an unfinished search leaves its runs out."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from sercore import publication, tune
+from sercore.errors import SpecError, StoreError
+from sercore.results import empty_results
+from sercore.tune import study_name
+
+
+def promised(**choices):
+    return publication.promised_specs("reslstm_sa", ["emodb"], **choices)
+
+
+def test_a_grid_for_each_system_of_what_the_study_promises():
+    grids = promised()
+    assert [grid[0].model.name for grid in grids] == ["majority_class", "functionals_svm", "lstm_sa_h64", "reslstm_sa_h64"]
+    assert {spec.protocol for grid in grids for spec in grid} == {"strict"}
+    assert len(grids[-1]) == 25
+    assert {spec.protocol for grid in promised(protocols=["paper"], systems=["reslstm_sa_h32"]) for spec in grid} == {"paper"}
+
+
+def test_an_unknown_choice_names_it():
+    with pytest.raises(SpecError, match="h63"):
+        promised(systems=["reslstm_sa_h63"])
+    with pytest.raises(SpecError, match="'papr'"):
+        promised(protocols=["papr"])
+
+
+@pytest.fixture
+def searched(monkeypatch, tmp_path):
+    """A store in which one of two searches is complete; every run of it is finished."""
+    monkeypatch.setenv("SERCORE_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path / "results"))
+    done = study_name(promised(systems=["reslstm_sa_h64"])[0][0])
+    trials = pd.DataFrame({"study": done, "trial": range(tune.TRIALS), "state": "complete", "value": 0.5, "seconds": 1.0})
+    trials = trials.assign(learning_rate=0.01, weight_decay=0.0, dropout=0.2, cosine_period_epochs=5, batch_size=16)
+    monkeypatch.setattr(tune, "trial_table", lambda name: trials if name == done else trials.iloc[:0])
+    called = SimpleNamespace(specs=[])
+
+    def finished_runs(specs, roots):
+        called.specs = list(specs)
+        return [{"run_id": str(number)} for number in range(len(called.specs))]
+
+    monkeypatch.setattr(publication, "finished_runs", finished_runs)
+    monkeypatch.setattr(publication, "collect", lambda chapter, records, profile: empty_results())
+    return called
+
+
+def test_only_runs_whose_search_is_complete_are_published_with_its_trials(searched):
+    results, left_out = publication.finished_results("reslstm_sa", promised(systems=["lstm_sa_h64", "reslstm_sa_h64"]))
+    assert {spec.model.name for spec in searched.specs} == {"reslstm_sa_h64"}
+    assert {spec.training.learning_rate for spec in searched.specs} == {0.01}
+    assert len(left_out) == 1
+    assert "lstm_sa_h64" in left_out[0]
+    assert len(results.extras["trials"]) == tune.TRIALS
+
+
+def test_trials_published_before_are_kept(searched, monkeypatch):
+    before = pd.DataFrame({"study": ["other", study_name(promised(systems=["reslstm_sa_h64"])[0][0])], "trial": [0, 99]})
+    monkeypatch.setattr(publication, "published_trials", lambda chapter: before)
+    trials = publication.finished_results("reslstm_sa", promised(systems=["reslstm_sa_h64"]))[0].extras["trials"]
+    assert len(trials) == tune.TRIALS + 1
+    assert 99 not in set(trials["trial"])
+
+
+def test_nothing_finished_is_an_error_that_says_what_is_missing(searched, monkeypatch):
+    monkeypatch.setattr(publication, "finished_runs", lambda specs, roots: [])
+    with pytest.raises(StoreError, match="no seed .* is finished in all folds.* 0 of 30 trials"):
+        publication.finished_results("reslstm_sa", promised(systems=["lstm_sa_h64"]))
