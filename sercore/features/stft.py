@@ -1,0 +1,71 @@
+"""STFT magnitudes: the input of the anti-transfer, RH-emo and quaternion systems."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import pad
+
+REVISION = 1
+
+
+def stft_magnitude(
+    waveforms: torch.Tensor,
+    sample_rate_hz: int,
+    window_ms: float = 16.0,
+    hop_ms: float = 8.0,
+    *,
+    frames: int | None = None,
+    drop_nyquist: bool = True,
+) -> torch.Tensor:
+    """Magnitudes of short spectra, scaled so that a sine of amplitude A has A / 2 at its bin: SciPy's "spectrum" scaling.
+
+        X(t, f) = | sum_n w(n) x(n + t hop - window / 2) exp(-2 pi i f n / window) | / sum_n w(n)
+
+    Hamming window (periodic), half a window of zeros before and after, zeros at the tail until the hops fit: `scipy.signal.stft` with its
+    defaults, magnitude taken. No logarithm, no compression; it is the caller who divides by statistics of the training fold. Runs on the
+    device and in the precision of `waveforms`, differentiable.
+
+    Symbols: w = Hamming window; x = waveform; t = frame; f = bin.
+
+    Args:
+        waveforms: shape (B, N), float32 or float64, all of one length, in [-1, 1].
+        sample_rate_hz: in hertz; with it the milliseconds become samples, rounded to the nearest whole one.
+        window_ms: length of the window and of the transform, 16 ms (256 samples at 16 kHz).
+        hop_ms: from frame to frame, 8 ms (128 samples at 16 kHz).
+        frames: zeros are added after the last frame up to this number; None adds none. The papers' networks take 512.
+        drop_nyquist: leave out the last bin of an even window (an odd window has no such bin), as the papers' networks do.
+
+    Returns:
+        Shape (B, T, F), >= 0. T = 1 + ceil(N / hop) for an even window, or `frames`; F = window / 2, one more with the Nyquist bin.
+        4 s at 16 kHz: (B, 501, 128), or (B, 512, 128) with frames=512.
+
+    Raises:
+        ValueError: not (B, N) with a sample in it, not a floating type, a window or hop below one sample, a hop beyond the window,
+            or more frames than `frames`.
+
+    Differs from the paper: nothing in the values. The anti-transfer, RH-emo and quaternion papers state 16 ms and 50 % overlap; window
+    shape, boundaries and scaling are those of the authors' code, which calls SciPy.
+
+    Example:
+        >>> stft_magnitude(torch.ones(2, 64000), 16000, frames=512).shape
+        torch.Size([2, 512, 128])
+    """
+    if waveforms.ndim != 2 or waveforms.numel() == 0 or not waveforms.is_floating_point():
+        raise ValueError(f"need waveforms of shape (B, N) in a floating type, got {tuple(waveforms.shape)} {waveforms.dtype}")
+    window, hop = round(window_ms * sample_rate_hz / 1000), round(hop_ms * sample_rate_hz / 1000)
+    if not 1 <= hop <= window:
+        raise ValueError(f"a window of {window} and a hop of {hop} samples: both must be at least 1, and the hop at most the window")
+    shape = torch.hamming_window(window, periodic=True, dtype=waveforms.dtype, device=waveforms.device)
+
+    edge = window // 2
+    tail = -(waveforms.shape[1] + 2 * edge - window) % hop
+    padded = pad(waveforms, (edge, edge + tail))
+    spectra = torch.stft(padded, window, hop, window, shape, center=False, return_complex=True)  # (B, F, T)
+    magnitudes = spectra.abs().transpose(1, 2) / shape.sum()
+    if drop_nyquist and window % 2 == 0:
+        magnitudes = magnitudes[..., :-1]
+    if frames is None:
+        return magnitudes
+    if magnitudes.shape[1] > frames:
+        raise ValueError(f"{magnitudes.shape[1]} frames do not fit into {frames}: cut the waveforms to {(frames - 1) * hop} samples first")
+    return pad(magnitudes, (0, 0, 0, frames - magnitudes.shape[1]))
