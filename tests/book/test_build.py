@@ -1,5 +1,6 @@
 """`jupyter-book build book` by itself: runs what is stale, reuses what is not, and fails with a chapter that fails."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -78,3 +79,13 @@ def test_a_failing_chapter_that_is_published_is_caught(tree):
     assert "toy: code cell 3: LookupError: no such row" in failed.stdout + failed.stderr
     assert (page.read_text() if page.exists() else "") == before
     assert list((tree / "store/cache/chapters").glob("toy-*.failed.ipynb"))
+
+
+def test_a_second_build_at_once_is_caught(tree):
+    lock = tree / "store/cache/book.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = build(tree)
+    assert second.returncode != 0
+    assert "another build of this book is running" in second.stdout + second.stderr

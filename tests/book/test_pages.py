@@ -61,7 +61,12 @@ def test_nothing_is_fetched_from_elsewhere(page):
 @every_page
 def test_no_page_names_a_folder_of_the_machine(page):
     assert sorted(set(ABSOLUTE.findall(parse(page).get_text(" ")))) == []
-    assert str(SITE.parents[1]) not in page.read_text(encoding="utf-8")
+
+
+def test_no_file_names_the_folder_of_the_project(site):
+    root = str(SITE.parents[1])
+    texts = [p for p in site.rglob("*") if p.suffix in (".html", ".js", ".json", ".ipynb", ".md", ".txt") and "mathjax" not in p.parts]
+    assert [p.relative_to(site).as_posix() for p in texts if root in p.read_text(encoding="utf-8", errors="replace")] == []
 
 
 def planted(html: str) -> list[str]:
