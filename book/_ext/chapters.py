@@ -141,7 +141,7 @@ def prepare(app: Sphinx, config: Any) -> None:
             forget_old(name, profile, path)
         for orphan in set((ROOT / "book" / "chapters").glob("*.ipynb")) - {ROOT / f"book/chapters/{name}.ipynb" for name in chapters}:
             orphan.unlink()
-        write_state(ROOT, profile, {name: chapters[name].title for name in chapters})
+        write_state(ROOT, store_folder() / "cache", profile, {name: chapters[name].title for name in chapters})
     if stale:
         say(f"chapters: ran {len(stale)} in {time.monotonic() - started:.0f} s")
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from freshness import chapter_key
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table; vertical bars in cells are escaped."""
@@ -24,9 +26,8 @@ def numbers_section(state: Mapping[str, Any]) -> str:
     return head + "\n\n" + table(["source", "numbers", *verdicts], rows)
 
 
-def runs_section(groups: Any) -> str:
+def runs_section(records: Sequence[Mapping[str, Any]]) -> str:
     """What is stored from full runs: one line a group."""
-    records = groups.to_dict("records") if hasattr(groups, "to_dict") else list(groups)
     if not records:
         return "No full run is stored yet."
     columns = list(records[0])
@@ -43,11 +44,25 @@ def build_section(root: Path, profile: str, titles: Mapping[str, str]) -> str:
     return table(["chapter", "profile", "corpora", "seconds", "ran at (UTC)"], rows)
 
 
-def write_state(root: Path, profile: str, titles: Mapping[str, str]) -> None:
-    """Write book/_generated/state.md, only when it changes (Sphinx then leaves the page alone)."""
-    from sercore.ledger import state
+def current_state(root: Path, cache: Path) -> Mapping[str, Any]:
+    """`sercore.ledger.state()`, kept until its sources, the claims or the stored results change."""
+    kept = cache / f"state-{chapter_key(Path(__file__), {}, ['*'], root)}.json"
+    if not kept.is_file():
+        from sercore.ledger import state
 
-    now = state()
+        text = json.dumps(state(), default=str)
+        for old in cache.glob("state-*.json"):
+            old.unlink(missing_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        beside = kept.with_suffix(".part")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(kept)
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def write_state(root: Path, cache: Path, profile: str, titles: Mapping[str, str]) -> None:
+    """Write book/_generated/state.md, only when it changes (Sphinx then leaves the page alone)."""
+    now = current_state(root, cache)
     text = "\n\n".join(
         [
             numbers_section(now),

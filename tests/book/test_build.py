@@ -21,7 +21,8 @@ print("this build ran", 6 * 7)
 """
 LEDGER = """\
 def state():
-    return {"total": 2, "judged": 1, "by_verdict": {"reproduced": 1, "not run": 1}, "by_source": {"paper": {"reproduced": 1, "not run": 1}}, "groups": []}
+    verdicts = {"reproduced": 1, "not run": 1}
+    return {"total": 2, "judged": 1, "by_verdict": verdicts, "by_source": {"paper": verdicts}, "groups": []}
 """
 REGISTER = """\
 chapters:
