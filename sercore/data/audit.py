@@ -180,7 +180,8 @@ def _listen(path: Path) -> _Sound:
             return _Sound(fault=f"it is cut short: {cut[2]} of {cut[1]} bytes of samples are there")
         equal = header.channels == 1 or bool(np.ptp(soundfile.read(path, dtype="float32")[0], axis=1).max() == 0)
     except (CorpusError, soundfile.LibsndfileError, OSError, UnicodeError) as error:  # UnicodeError: a name that is no text
-        return _Sound(fault=str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ").split(": replace it")[0])
+        fault = str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ").split(": replace ")[0]
+        return _Sound(fault=fault.replace(str(path), path.name))
     return _Sound("", samples_id(samples, rate_hz), rate_hz, header.channels, equal, not samples.any(), header.format)
 
 
@@ -203,6 +204,7 @@ def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
     card = verdicts.card
     expected = dict.fromkeys(card.expected_names())
     homes = {Path(key).name: key for key in expected}
+    present = {file.key for file in files}
     first: dict[str, _File] = {}
     for file in files:
         kind = "extra"
@@ -211,7 +213,11 @@ def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
         elif file.key in expected:
             says = ""
         elif Path(file.key).name in homes:
-            kind, says = "misplaced", f"belongs at {homes[Path(file.key).name]}, its folder and its name disagree: move it there"
+            home = homes[Path(file.key).name]
+            if home in present:
+                kind, says = "twice", f"has the name of {home}, which is there too: take one of the two out"
+            else:
+                kind, says = "misplaced", f"belongs at {home}, its folder and its name disagree: move it there"
         elif fault := _name_fault(card, file.key):
             kind, says = "misnamed", f"{fault}: give it its name in the official release, or take it out"
         else:

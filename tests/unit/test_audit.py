@@ -108,6 +108,11 @@ def test_a_file_in_another_actors_folder_is_caught(ravdess):
     assert "Actor_05" in report.problems[0].message
 
 
+def test_a_second_copy_in_another_folder_is_caught(ravdess):
+    (ravdess / "Actor_06/03-01-04-02-01-02-05.wav").hardlink_to(ravdess / "Actor_05/03-01-04-02-01-02-05.wav")
+    assert [kind for kind, _ in found("ravdess", ravdess)[1]] == ["twice", "duplicate_audio"]
+
+
 def test_the_same_recording_as_wav_and_flac_is_caught(emodb):
     samples, rate = soundfile.read(emodb / "03a01Fa.wav")
     soundfile.write(emodb / "03a01Fa.flac", samples, rate)
