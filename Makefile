@@ -23,7 +23,7 @@ test: install  ## the suite; ends with what was skipped and why
 	@$(BIN)/python -m pytest -q
 
 gate: install  ## checks on the built pages
-	@$(BIN)/python -m pytest -q tests/book
+	@$(BIN)/python -m pytest -q tests/book/test_pages.py
 
 check: EXTRAS := book,test,dev
 check: install  ## ruff, mypy, import-linter
@@ -54,6 +54,8 @@ install:
 	@wanted="$$(cat pyproject.toml constraints.txt | cksum) $(EXTRAS)"; stamp=$(VENV)/.installed-$(subst $(comma),-,$(EXTRAS)); \
 	if [ "$$(cat $$stamp 2>/dev/null)" != "$$wanted" ]; then \
 	  echo "installing into $(VENV) (once; about two minutes)"; \
+	  "$(PYTHON)" -c "import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))" \
+	    || { echo "needs Python 3.11 or 3.12: make book PYTHON=/path/to/python3.11"; exit 1; }; \
 	  test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || exit 1; \
 	  $(call slowly,installing,$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e ".[$(EXTRAS)]"); \
 	  $(call slowly,preparing,$(BIN)/python -c "import matplotlib.pyplot; import librosa; import numpy; x = numpy.sin(numpy.arange(22050.0)); librosa.feature.mfcc(y=x, sr=22050); librosa.feature.chroma_stft(y=x, sr=22050)"); \
