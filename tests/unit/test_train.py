@@ -111,7 +111,7 @@ def test_loss_is_a_mean_over_items_not_over_batches(monkeypatch):
     torch.manual_seed(0)
     model = models.build("lstm_sa_h32", n_classes=4)
     result = train.fit(model, examples(42), examples(16, 1), TRAINING.model_copy(update={"epochs": 1}), 0)
-    losses, sizes = np.array([x for x in seen[:-1]]).T
+    losses, sizes = np.array(seen[:-1]).T
     assert len(set(sizes)) > 1
     assert result.history[0]["train_loss"] == pytest.approx((losses * sizes).sum() / 42)
     assert result.history[0]["train_loss"] != pytest.approx(losses.mean(), abs=1e-6)
