@@ -61,7 +61,7 @@ def load_network(run_id: str, store: RunStore | None = None) -> tuple[nn.Module,
     return model.eval(), normaliser, record
 
 
-def test_scores(run_id: str, root: str | Path = "", store: RunStore | None = None) -> tuple[pd.DataFrame, list[np.ndarray], nn.Module]:
+def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) -> tuple[pd.DataFrame, list[np.ndarray], nn.Module]:
     """Scores of a stored run's test side, computed again from its weights and checked against the stored ones.
 
     Args:
@@ -92,26 +92,23 @@ def test_scores(run_id: str, root: str | Path = "", store: RunStore | None = Non
     return predictions, frames, model
 
 
-test_scores.__test__ = False  # type: ignore[attr-defined]  # not a test case, whatever pytest thinks of its name
-
-
 def signal_flow(run_id: str, item_id: str | None = None, root: str | Path = "", store: RunStore | None = None) -> pd.DataFrame:
     """Stages of the forward pass for one test recording.
 
     Args:
         run_id: of a network's run.
         item_id: one of its test items; None takes the first in sorted order, so no result ever chooses it.
-        root, store: as `test_scores`.
+        root, store: as `replay`.
 
     Returns:
         Tidy rows `run_id, item_id, truth, prediction, stage, frame, time_s, dimension, value`. Stages as STAGES; `time_s` is the middle of
         the frame; the attention weights have the one dimension 0 and sum to 1.
 
     Raises:
-        StoreError: as `test_scores`, or the item was not tested by this run.
+        StoreError: as `replay`, or the item was not tested by this run.
     """
     store = store or RunStore()
-    predictions, frames, model = test_scores(run_id, root, store)
+    predictions, frames, model = replay(run_id, root, store)
     chosen = item_id or min(predictions["item_id"])
     if chosen not in set(predictions["item_id"]):
         raise StoreError(f"run {run_id} did not test {chosen!r}; its first item is {min(predictions['item_id'])!r}")
@@ -138,7 +135,7 @@ def embeddings(run_id: str, root: str | Path = "", store: RunStore | None = None
     The network's embedding is the normalised context that the classifier reads; beside it the normalised input features averaged over time.
 
     Args:
-        run_id, root, store: as `test_scores`.
+        run_id, root, store: as `replay`.
 
     Returns:
         Two rows a test item: `run_id, item_id, speaker, truth, space (embedding | averaged features), pc_1, pc_2, explained_1, explained_2,
@@ -146,9 +143,9 @@ def embeddings(run_id: str, root: str | Path = "", store: RunStore | None = None
         whole space, not in the picture (0: not at all).
 
     Raises:
-        StoreError: as `test_scores`.
+        StoreError: as `replay`.
     """
-    predictions, frames, model = test_scores(run_id, root, store)
+    predictions, frames, model = replay(run_id, root, store)
     with torch.inference_mode():
         inside = [model.signals(*padded([f]))["embedding"][0].double().numpy() for f in frames]  # type: ignore[operator]
     spaces = {"embedding": np.stack(inside), "averaged features": np.stack([f.mean(axis=0, dtype=np.float64) for f in frames])}

@@ -38,7 +38,7 @@ def runs(tmp_path_factory):
 def test_the_weights_give_the_stored_scores(runs):
     store, residual, plain, _ = runs
     for run_id in (residual, plain):
-        predictions, frames, model = signals.test_scores(run_id, store=store)
+        predictions, frames, model = signals.replay(run_id, store=store)
         assert len(frames) == len(predictions)
         assert not model.training
 
