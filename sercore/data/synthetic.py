@@ -187,7 +187,6 @@ def _row(seed: int, speaker_index: int, speaker: str, voice: Voice, emotion_inde
         "item_id": item_id,
         "source_id": item_id,
         "path": path,
-        "start_s": 0.0,
         "speaker": speaker,
         "gender": "female" if _is_woman(speaker) else "male",
         "emotion": emotion,

@@ -9,6 +9,7 @@ import pytest
 from scipy.signal import find_peaks, periodogram
 
 from sercore.data import synthetic
+from sercore.data.card import load_card
 from sercore.data.draws import bell, uniform
 from sercore.data.items import ITEM_COLUMNS
 from sercore.data.source_filter import background
@@ -57,6 +58,14 @@ def test_table_has_the_columns_and_sizes_that_are_promised(table):
     assert {name: table[name].nunique() for name in sizes} == sizes
     assert table["item_id"].is_unique
     assert (table[["valence", "arousal", "dominance"]].abs() <= 1).all().all()
+
+
+def test_the_card_says_what_the_table_holds(table):
+    card = load_card("synthetic")
+    assert card.files == len(table)
+    assert card.emotions == table["emotion"].value_counts().to_dict()
+    assert card.speakers == table["speaker"].value_counts().to_dict()
+    assert card.genders == table.groupby("speaker")["gender"].first().to_dict()
 
 
 @pytest.mark.parametrize("pair", list(combinations(["speaker", "emotion", "tempo", "noise"], 2)))
