@@ -32,7 +32,7 @@ def faults_of_chapter(soup: BeautifulSoup) -> list[str]:
     """Why a page is no finished chapter; empty for one that is."""
     faults = []
     outputs = soup.select(".cell_output")
-    words = " ".join(output.get_text(" ") for output in outputs) + " ".join(p.get_text(" ") for p in soup.select("article p"))
+    words = " ".join(output.get_text(" ") for output in outputs)
     pictures = [picture for output in outputs for picture in output.find_all("img")]
     if not outputs:
         faults.append("no outputs: the chapter was not executed")

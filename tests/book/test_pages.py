@@ -10,7 +10,7 @@ from tests.book.pages import ABSOLUTE, broken_links, faults_of_chapter, parse, r
 SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 GENERATED = {"genindex", "search", "py-modindex"}
 
-GOOD = """<article><p>Verdict: not run.</p><div class="cell_output"><table><tr><td>1</td></tr></table>
+GOOD = """<article><div class="cell_output"><p>Verdict: not run.</p><table><tr><td>1</td></tr></table>
 <img src="a.png" alt="Recall of each speaker, two systems"></div></article>"""
 
 
