@@ -2,19 +2,24 @@
 
 The speaker is the unit: recordings of one speaker are not independent, so they are resampled within their speaker, and speakers among
 themselves. Seeds are nested: the mean over seeds is taken inside each resample, and their spread is reported apart.
-Tests of a difference are in `sercore.significance` and may be called from here by the same names.
+Tests of a difference are in `sercore.significance`, prediction intervals in `sercore.prediction`; both may be called from here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats as distributions
 
 from sercore.metrics import recalls_from_counts, uar_from_counts
+from sercore.prediction import (  # noqa: F401
+    Interval,
+    percentile_interval,
+    prediction_interval,
+    prediction_interval_of_difference,
+    prediction_interval_of_maximum,
+)
 from sercore.significance import (  # noqa: F401  (one address for all of the study's statistics)
     Test,
     detectable_difference,
@@ -49,20 +54,6 @@ class Cube:
     def scores(self, metric: Metric = "uar") -> NDArray[np.float64]:
         """The pooled score of each seed, a fraction, shape (seeds,)."""
         return _score(*_found_and_items(self), metric)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its interval at `level`, and what the interval is about, in words."""
-
-    estimate: float
-    low: float
-    high: float
-    level: float = 0.95
-    about: str = ""
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
 
 
 def cube(counts: pd.DataFrame, group: str | None = None, incomplete: Literal["raise", "drop"] = "drop") -> Cube:
@@ -154,8 +145,8 @@ def bootstrap(data: Cube, metric: Metric = "uar", resamples: int = 2000, level: 
         >>> bootstrap(perfect, resamples=10).low
         1.0
     """
-    draws = _resample([data], metric, resamples, seed)[0]
-    return _percentile(float(data.scores(metric).mean()), draws, level, "new speakers")
+    draws = _resample(data, metric, resamples, seed).mean(axis=1)
+    return percentile_interval(float(data.scores(metric).mean()), draws, level, "new speakers")
 
 
 def bootstrap_difference(
@@ -163,74 +154,27 @@ def bootstrap_difference(
 ) -> Interval:
     """Two-level bootstrap of the difference (ours - other) of seed-mean scores on the same speakers.
 
-    Each resample draws the same speakers for both; utterances are drawn apart, which can only widen the interval.
+    Each resample draws the same speakers and the same utterances for both systems. Counts do not tell which utterances each got right;
+    the easiest are assumed to be the same for both. That is the least the second level can add, and it should be: the differences of
+    speakers already carry the luck of their utterances, so a wider second level would count it twice.
 
     Raises:
-        ValueError: the two were not tested on the same speakers.
+        ValueError: the two were not tested on the same recordings of the same speakers.
     """
     if ours.speakers != other.speakers:
         raise ValueError(f"a paired interval needs the same speakers: {sorted(set(ours.speakers) ^ set(other.speakers))} are in one only")
-    mine, theirs = _resample([ours, other], metric, resamples, seed)
+    if ours.labels != other.labels or (ours.counts[0].sum(axis=2) != other.counts[0].sum(axis=2)).any():
+        raise ValueError("a paired interval needs the same recordings on both sides")
+    both = Cube(np.concatenate([ours.counts, other.counts]), (*ours.seeds, *other.seeds), ours.speakers, ours.labels)
+    scores = _resample(both, metric, resamples, seed)
+    draws = scores[:, : len(ours.seeds)].mean(axis=1) - scores[:, len(ours.seeds) :].mean(axis=1)
     difference = float(ours.scores(metric).mean() - other.scores(metric).mean())
-    return _percentile(difference, mine - theirs, level, "difference, new speakers")
-
-
-def prediction_interval(
-    scores: Sequence[float] | NDArray[np.float64], n_new: int = 1, level: float = 0.95, speaker_variance: float = 0.0
-) -> Interval:
-    """Where the mean score of `n_new` further runs of the same protocol will lie.
-
-        mean +- t_(S-1) * sqrt( s^2 (1/S + 1/R) + 2 v )        (s: deviation over our S seeds; R = n_new; v = speaker_variance)
-
-    The study's verdict uses v = 0: a published value under the same protocol was measured on the same recordings and the same test
-    speakers as ours, so who speaks cannot explain a gap; only the seeds differ. It predicts the *next measurement on this corpus*.
-    With v = the squared standard error over speakers (of the bootstrap), it predicts a measurement on as many *other* speakers; wider, it
-    is printed beside, never used to call a number reproduced.
-
-    Args:
-        scores: pooled score of each of our seeds, S >= 2.
-        n_new: runs that the predicted mean is over, R.
-        level: of the interval.
-        speaker_variance: squared standard error over speakers, 0 for the same speakers.
-
-    Raises:
-        ValueError: fewer than two seeds, or n_new below 1.
-
-    Example:
-        >>> interval = prediction_interval([0.50, 0.52, 0.54], n_new=10)
-        >>> round(interval.low, 3), round(interval.high, 3)
-        (0.463, 0.577)
-    """
-    values = np.asarray(scores, dtype=float)
-    if values.size < 2 or n_new < 1:
-        raise ValueError(f"a prediction interval needs two seeds and one new run at least, got {values.size} and {n_new}")
-    width = np.sqrt(values.var(ddof=1) * (1 / values.size + 1 / n_new) + 2 * speaker_variance)
-    half = float(distributions.t.ppf(0.5 + level / 2, values.size - 1) * width)
-    who = "the same speakers" if speaker_variance == 0 else "other speakers"
-    return Interval(
-        float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, level, f"mean of {n_new} new runs, {who}"
-    )
-
-
-def prediction_interval_of_maximum(scores: Sequence[float], n_new: int, level: float = 0.95, draws: int = 20000, seed: int = 0) -> Interval:
-    """Where the *best* of `n_new` further runs on the same speakers will lie; for papers that print a maximum over seeds.
-
-    Normal seeds with unknown mean and deviation: both are drawn from their posterior (the one behind the t interval), then the maximum of
-    `n_new` values. The estimate is the median of the maxima. With n_new = 1 it agrees with `prediction_interval`.
-    """
-    values = np.asarray(scores, dtype=float)
-    if values.size < 2 or n_new < 1:
-        raise ValueError(f"a prediction interval needs two seeds and one new run at least, got {values.size} and {n_new}")
-    rng = np.random.default_rng(seed)
-    deviation = np.sqrt(values.var(ddof=1) * (values.size - 1) / rng.chisquare(values.size - 1, draws))
-    mean = values.mean() + deviation / np.sqrt(values.size) * rng.standard_normal(draws)
-    best = mean + deviation * rng.standard_normal((n_new, draws)).max(axis=0)
-    return _percentile(float(np.median(best)), best, level, f"best of {n_new} new runs, the same speakers")
+    return percentile_interval(difference, draws, level, "difference, new speakers")
 
 
 def speaker_variance(data: Cube, metric: Metric = "uar", resamples: int = 1000, seed: int = 0) -> float:
     """Squared standard error of the seed-mean score over speakers and their utterances, by the two-level bootstrap."""
-    return float(_resample([data], metric, resamples, seed)[0].var(ddof=1))
+    return float(_resample(data, metric, resamples, seed).mean(axis=1).var(ddof=1))
 
 
 def _found_and_items(data: Cube) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -247,17 +191,13 @@ def _score(found: NDArray, items: NDArray, metric: Metric) -> NDArray[np.float64
     return np.nanmean(recall, axis=-1)  # a resample may lack a class that few speakers recorded
 
 
-def _resample(cubes: list[Cube], metric: Metric, resamples: int, seed: int) -> list[NDArray[np.float64]]:
-    """Seed-mean scores of the resamples, one array for each cube; the same speakers are drawn for all of them."""
+def _resample(data: Cube, metric: Metric, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Scores of each seed in each resample, shape (resamples, seeds)."""
     rng = np.random.default_rng(seed)
-    n_speakers = len(cubes[0].speakers)
+    n_speakers = len(data.speakers)
     if n_speakers < 2:
         raise ValueError("an interval over speakers needs two at least")
     drawn = rng.integers(n_speakers, size=(resamples, n_speakers))
-    return [_resampled_scores(data, drawn, metric, rng) for data in cubes]
-
-
-def _resampled_scores(data: Cube, drawn: NDArray[np.int64], metric: Metric, rng: np.random.Generator) -> NDArray[np.float64]:
     n_resamples, (n_seeds, _, n_classes, _) = len(drawn), data.counts.shape
     correct = np.diagonal(data.counts, axis1=2, axis2=3)  # seeds x speakers x classes
     n_items = data.counts[0].sum(axis=2)  # speakers x classes, equal for all seeds
@@ -269,7 +209,7 @@ def _resampled_scores(data: Cube, drawn: NDArray[np.int64], metric: Metric, rng:
             right = _draw_correct(correct[:, speaker, k], int(n_items[speaker, k]), len(rows), rng)
             np.add.at(found[:, :, k], rows, right)
         np.add.at(items, rows, n_items[speaker])
-    return _score(found, np.broadcast_to(items[:, None], found.shape), metric).mean(axis=1)
+    return _score(found, np.broadcast_to(items[:, None], found.shape), metric)
 
 
 def _draw_correct(correct: NDArray[np.int64], n_items: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -283,11 +223,6 @@ def _draw_correct(correct: NDArray[np.int64], n_items: int, draws: int, rng: np.
     result = np.empty_like(below)
     result[:, order] = below
     return result
-
-
-def _percentile(estimate: float, draws: NDArray[np.float64], level: float, about: str) -> Interval:
-    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(estimate, float(low), float(high), level, about)
 
 
 def _natural(speaker: str) -> tuple[int, str]:

@@ -24,9 +24,9 @@ def rows_of(correct, items, group="g", folds=None):
     return pd.DataFrame(rows)
 
 
-def draw_cube(seed=0, seeds=4, speakers=8, classes=3, items=6, speaker_sd=0.15):
+def draw_cube(seed=0, seeds=4, speakers=8, classes=3, items=6, speaker_sd=0.15, shift=0.0):
     rng = np.random.default_rng(seed)
-    skill = np.clip(0.6 + speaker_sd * rng.standard_normal(speakers), 0.05, 0.95)
+    skill = np.clip(0.6 + shift + speaker_sd * rng.standard_normal(speakers), 0.05, 0.95)
     n = np.full((speakers, classes), items)
     return stats.cube(rows_of(rng.binomial(n, np.tile(skill[None, :, None], (seeds, 1, classes))), n))
 
@@ -104,7 +104,7 @@ def test_bootstrap_equals_drawing_item_by_item():
     for _ in range(3000):
         chosen = [[right[:, p, k, rng.integers(4, size=4)] for k in range(2)] for p in rng.integers(5, size=5)]
         draws.append(np.mean(chosen))
-    mine = stats._resample([data], "uar", 3000, 0)[0]
+    mine = stats._resample(data, "uar", 3000, 0).mean(axis=1)
     assert mine.mean() == pytest.approx(np.mean(draws), abs=0.01)
     assert mine.std() == pytest.approx(np.std(draws), rel=0.08)
 
@@ -132,13 +132,31 @@ def test_seeds_counted_as_recordings_are_caught():
 
 def test_paired_bootstrap_gains_from_the_shared_speakers():
     data = draw_cube(speakers=12, items=30, speaker_sd=0.25)
-    paired = stats.bootstrap_difference(data, data)
-    alone = stats.bootstrap(data)
-    assert paired.estimate == 0
-    assert 0 in paired
+    same = stats.bootstrap_difference(data, data)
+    assert (same.estimate, same.low, same.high) == (0, 0, 0)
+    better, worse = (draw_cube(speakers=12, items=30, speaker_sd=0.25, shift=shift) for shift in (0.05, 0.0))
+    paired, alone = stats.bootstrap_difference(better, worse), stats.bootstrap(better)
     assert paired.high - paired.low < 0.7 * (alone.high - alone.low)
+
+
+def test_paired_bootstrap_refuses_other_speakers_and_other_recordings():
+    data = draw_cube(speakers=8)
     with pytest.raises(ValueError, match="same speakers"):
         stats.bootstrap_difference(data, draw_cube(speakers=5))
+    with pytest.raises(ValueError, match="same recordings"):
+        stats.bootstrap_difference(data, draw_cube(speakers=8, items=7))
+
+
+def test_paired_bootstrap_covers_the_true_difference_about_as_often_as_it_says():
+    """Two systems whose speakers differ by 0.05 on average, with a spread of 0.08 over speakers."""
+    hits = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        n, skill = np.full((20, 3), 8), rng.uniform(0.3, 0.7, 20)
+        rates = [np.clip(skill + gain, 0, 1) for gain in (rng.normal(0.05, 0.08, 20), 0)]
+        ours, other = (stats.cube(rows_of(rng.binomial(n, np.tile(r[None, :, None], (3, 1, 3))), n)) for r in rates)
+        hits += 0.05 in stats.bootstrap_difference(ours, other, resamples=400)
+    assert 0.87 <= hits / 150 <= 0.99
 
 
 def test_a_single_speaker_has_no_interval_and_an_unknown_metric_is_refused():
@@ -176,6 +194,19 @@ def test_a_confidence_interval_in_place_of_a_prediction_interval_is_caught():
         ours, new = rng.normal(0, 1, 10), rng.normal(0, 1, 10).mean()
         misses += abs(new - ours.mean()) > scipy_stats.t.ppf(0.975, 9) * ours.std(ddof=1) / math.sqrt(10)
     assert misses / 1000 > 0.1
+
+
+def test_prediction_interval_of_a_difference_holds_the_next_difference_as_often_as_it_says():
+    rng, inside = np.random.default_rng(3), 0
+    for _ in range(2000):
+        ours, other = rng.normal(0.6, 0.01, 5), rng.normal(0.5, 0.02, 8)
+        new = rng.normal(0.6, 0.01, 10).mean() - rng.normal(0.5, 0.02, 10).mean()
+        inside += new in stats.prediction_interval_of_difference(ours, other, 10)
+    assert inside / 2000 == pytest.approx(0.95, abs=0.015)
+    still = stats.prediction_interval_of_difference([0.6, 0.6], [0.5, 0.5], 10)
+    assert (still.low, still.high) == pytest.approx((0.1, 0.1))
+    with pytest.raises(ValueError, match="two seeds of each"):
+        stats.prediction_interval_of_difference([0.6], [0.5, 0.5])
 
 
 def test_other_speakers_widen_the_prediction():

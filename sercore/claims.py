@@ -1,0 +1,164 @@
+"""What was published: the numbers and settings of the sources, which of our rows each is compared with, and where a source errs.
+
+    claims.csv        one published number a row          settings.csv      one published setting a row
+    map.csv           number or setting -> selector of our rows, or the check that computes ours from the code
+    inconsistent.csv  numbers that their own source contradicts, and how
+    recomputed.csv    every average and ratio of the sources, computed again from their own rows
+
+A setting has no name of its own in its file: it is called `source/system/setting`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from sercore.errors import SercoreError
+
+#: Kinds of published number that a run has to measure; the others are facts that a check can hold.
+MEASURED_KINDS = ("result", "statistic", "resource")
+FACT_KINDS = ("architecture_fact", "hyperparameter", "dataset_fact")
+SOURCES = ("thesis", "qat_waspaa2023", "faca2022", "reslstm2026", "humpcat2025")
+
+
+class LedgerError(SercoreError):
+    """A claim, a selector or a stored row that the ledger cannot read; the message names it."""
+
+
+@dataclass(frozen=True)
+class Selector:
+    """One row of map.csv: what ours is for a published number.
+
+    A measured number names the rows (corpus, task, system, variant, protocol, split) and the quantity: `statistic` is mean, maximum,
+    gain (system - reference), recall (of `label`) or confusion (`label` taken for `predicted`). A fact names a `check` instead.
+    `published_runs` is how many runs the published value is over.
+    """
+
+    id: str
+    corpus: str = ""
+    task: str = ""
+    system: str = ""
+    reference: str = ""
+    variant: str = ""
+    protocol: str = ""
+    split: str = ""
+    metric: str = ""
+    statistic: str = ""
+    label: str = ""
+    predicted: str = ""
+    published_runs: str = ""
+    check: str = ""
+    remark: str = ""
+
+
+STATISTICS = ("mean", "maximum", "gain", "recall", "confusion")
+
+
+def claims_folder() -> Path:
+    """Folder of the published numbers: SERCORE_CLAIMS, or book/claims of the project.
+
+    Raises:
+        LedgerError: it is not there (an installed copy of the package without the project around it).
+    """
+    folder = Path(os.environ.get("SERCORE_CLAIMS") or Path(__file__).resolve().parents[1] / "book" / "claims")
+    if not (folder / "claims.csv").is_file():
+        raise LedgerError(f"no claims.csv in {folder.name}/: run from the project's folder, or set SERCORE_CLAIMS to its book/claims")
+    return folder
+
+
+@lru_cache
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+
+
+def load_claims(source: str | None = None) -> pd.DataFrame:
+    """Every published number, all columns as text; `source` keeps one source.
+
+    Raises:
+        LedgerError: no source has that name (lists those there are).
+    """
+    return _one_source(_table(claims_folder(), "claims.csv"), source)
+
+
+def load_settings(source: str | None = None) -> pd.DataFrame:
+    """Every published setting, with its `id`, all columns as text; `source` keeps one source."""
+    table = _table(claims_folder(), "settings.csv")
+    return _one_source(table.assign(id=table["source"] + "/" + table["system"] + "/" + table["setting"]), source)
+
+
+def load_map() -> dict[str, Selector]:
+    """Selectors by the id of their number or setting.
+
+    Raises:
+        LedgerError: an id stands twice, a row has neither a statistic nor a check, or both.
+    """
+    selectors: dict[str, Selector] = {}
+    for row in _table(claims_folder(), "map.csv").to_dict("records"):
+        selector = Selector(**{f.name: row[f.name] for f in fields(Selector)})
+        if selector.id in selectors:
+            raise LedgerError(f"map.csv has {selector.id} twice")
+        if bool(selector.statistic) == bool(selector.check):
+            raise LedgerError(f"map.csv: {selector.id} needs either a statistic or a check")
+        if selector.statistic and selector.statistic not in STATISTICS:
+            raise LedgerError(f"map.csv: {selector.id} asks for {selector.statistic!r}; known: {', '.join(STATISTICS)}")
+        selectors[selector.id] = selector
+    return selectors
+
+
+def load_contradictions() -> dict[str, str]:
+    """How a source contradicts its own number, by id."""
+    table = _table(claims_folder(), "inconsistent.csv")
+    return dict(zip(table["claim_id"], table["reason"], strict=True))
+
+
+def number(printed: str) -> float | None:
+    """The value of a printed number: 46.8e3, 1/2, 2:47 (hours and minutes, or minutes and seconds: in the smaller unit); else None.
+
+    Example:
+        >>> number("46.8e3"), number("3/4"), number("5:12"), number("3x3")
+        (46800.0, 0.75, 312.0, None)
+    """
+    if re.fullmatch(r"-?\d+(\.\d*)?(e-?\d+)?", printed):
+        return float(printed)
+    if re.fullmatch(r"\d+/\d+", printed):
+        return float(Fraction(printed))
+    if match := re.fullmatch(r"(\d+):(\d\d)", printed):
+        return 60.0 * int(match[1]) + int(match[2])
+    return None
+
+
+def agrees(ours: float, printed: str, note: str = "") -> bool:
+    """Whether our number is what was printed, to the digits that were printed.
+
+    `relation=lt` or `gt` in the note makes the printed number a bound; `approximate` allows a tenth of it.
+
+    Example:
+        >>> agrees(27988, "28.0e3"), agrees(29384, "28.3e3"), agrees(46772, "50e3", "relation=lt")
+        (True, False, True)
+    """
+    published = number(printed)
+    if published is None:
+        return False
+    if "relation=lt" in note:
+        return ours < published
+    if "relation=gt" in note:
+        return ours > published
+    if "approximate" in note:
+        return abs(ours - published) <= 0.1 * abs(published)
+    mantissa, _, exponent = printed.partition("e")
+    step = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2])) if "/" not in printed and ":" not in printed else 0.0
+    return abs(ours - published) <= step / 2 + 1e-9 * abs(published)
+
+
+def _one_source(table: pd.DataFrame, source: str | None) -> pd.DataFrame:
+    if source is None:
+        return table
+    if source not in SOURCES:
+        raise LedgerError(f"no source is called {source!r}; known: {', '.join(SOURCES)}")
+    return table[table["source"] == source].reset_index(drop=True)

@@ -1,0 +1,137 @@
+"""One published number at a time: ours beside it, the verdict and the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sercore import claims as published
+from sercore import verdicts as rule
+from sercore.checks import compute, holds
+from sercore.claims import LedgerError, Selector
+from sercore.comparisons import label
+from sercore.measurements import Measurements, Ours
+from sercore.verdicts import Verdict
+
+#: Systems whose chapter is built: no fact or setting of theirs may wait for a check.
+FINISHED_SYSTEMS = ("reslstm-sa",)
+#: Recordings that this study has; a number on others is not run because they are missing.
+CORPORA_AT_HAND = ("RAVDESS", "EmoDb")
+#: What a number that names no corpus is averaged over, by the beginning of its system's name.
+_CORPORA_OF = {
+    "omg": "OMG-Empathy",
+    "mts-speech": "GSC and FSDD",
+    "mts-image": "MNIST and CIFAR-10",
+    "mts": "EmoDb, RAVDESS, TESS and IEMOCAP",
+    "at": "GSC, IEMOCAP and Good-Sounds",
+    "rhemo": "IEMOCAP, RAVDESS, EmoDb and TESS",
+    "qat": "IEMOCAP, RAVDESS and TESS",
+    "mhsa-faca": "IEMOCAP and RAVDESS",
+    "hump-cat": "IEMOCAP and seven others",
+}
+_METRIC_NAMES = {"uar": "UAR", "ua": "UA", "wa": "WA", "ccc": "CCC", "n_params": "parameters", "n_utterances": "recordings"}
+#: Metrics whose printed unit is a share, and what one unit of it is.
+_FRACTION_OF = {"fraction": 1.0, "percent": 0.01, "pp": 0.01, "ccc": 1.0}
+
+
+def judged(claim: dict[str, str], selector: Selector | None, contradiction: str, measurements: Measurements) -> dict[str, Any]:
+    """One row of the ledger.
+
+    Args:
+        claim: a row of claims.csv or settings.csv, with `id` and `row` (claim or setting).
+        selector: its row of map.csv, if it has one.
+        contradiction: how its source contradicts it, if it does.
+        measurements: ours.
+
+    Returns:
+        Columns of `sercore.ledger.verdicts`; those that do not apply are left out.
+
+    Raises:
+        LedgerError: a fact of a finished chapter has no check, or a selector matches two kinds of row.
+    """
+    line: dict[str, Any] = {key: claim[key] for key in ("id", "row", "source", "locator")}
+    line |= {"system": claim.get("architecture") or claim["system"], "quantity": _quantity(claim), "contradiction": contradiction}
+    line |= {"published": claim["value"] + (f" ± {claim['spread']}" if claim.get("spread") else ""), "unit": claim["unit"]}
+    if selector is not None and selector.check:
+        return line | _fact_line(claim, selector, contradiction, measurements)
+    if selector is not None:
+        return line | _measured_line(claim, selector, contradiction, measurements)
+    verdict = _unmapped(claim, contradiction)
+    return line | {"verdict": verdict.name, "reason": verdict.reason}
+
+
+def _fact_line(claim: dict[str, str], selector: Selector, contradiction: str, measurements: Measurements) -> dict[str, Any]:
+    fact = compute(selector.check, measurements.results.groups)
+    if fact is None:
+        verdict = rule.judge_fact(None, "", "", contradiction=contradiction, remark=selector.remark)
+        return {"verdict": verdict.name, "reason": verdict.reason}
+    agrees = holds(fact, claim["value"], claim["note"]) if fact.comparable else None
+    ours = str(fact)
+    verdict = rule.judge_fact(agrees, ours, fact.where, contradiction=contradiction, comparable=fact.comparable, remark=selector.remark)
+    return {"ours": ours, "verdict": verdict.name, "reason": verdict.reason}
+
+
+def _measured_line(claim: dict[str, str], selector: Selector, contradiction: str, measurements: Measurements) -> dict[str, Any]:
+    ours, strict = measurements.ours(selector), measurements.ours(selector, "strict")
+    value, scale = published.number(claim["value"]), _FRACTION_OF[claim["unit"]]
+    missing = f"no run of {label(selector.system)} on {selector.corpus} under protocol {selector.protocol} is stored"
+    if selector.reference:
+        missing += f", or none of {label(selector.reference)}"
+    fraction = None if value is None else value * scale
+    verdict = rule.judge(fraction, ours.measured if ours else None, missing, contradiction)
+    reason = f"{verdict.reason} {selector.remark}".strip() if ours else verdict.reason
+    line: dict[str, Any] = {"verdict": verdict.name, "reason": reason}
+    for prefix, found in (("", ours), ("strict_", strict)):
+        if found is not None:
+            interval = found.interval or found.measured.prediction
+            line["ours_strict" if prefix else "ours"] = found.measured.estimate / scale
+            line |= {f"{prefix}low": interval.low / scale, f"{prefix}high": interval.high / scale} if interval else {}
+    if shown := ours or strict:
+        line |= {"recordings": int(shown.group["n_items"]), "speakers": shown.measured.n_speakers, "folds": int(shown.group["folds"])}
+        line |= {"seeds": _seeds(ours, strict), "group": shown.group["group"]}
+    return line
+
+
+def _unmapped(claim: dict[str, str], contradiction: str) -> Verdict:
+    """A number that no selector speaks of: cited from others, a fact nobody has checked yet, or a measurement that was not made."""
+    needs_a_run = claim["kind"] not in published.FACT_KINDS and claim["system"] != "external"
+    if contradiction and not needs_a_run:
+        return Verdict(rule.INCONSISTENT, contradiction)
+    if claim["system"] == "external":
+        return Verdict(rule.NOT_COMPARABLE, "cited work of others, not measured here.")
+    if not needs_a_run:
+        if claim["system"] in FINISHED_SYSTEMS:
+            raise LedgerError(f"{claim['id']} belongs to a finished chapter and has no check in map.csv")
+        return Verdict(rule.NOT_CHECKED, f"{claim['system'] or 'this part'} is not built here yet.")
+    return rule.judge(None, None, _missing(claim), contradiction)
+
+
+def _missing(claim: dict[str, str]) -> str:
+    """What a run would need: the corpus, the device, or the system."""
+    system = claim["architecture"] or claim["system"] or "the system"
+    if claim["kind"] == "resource":
+        return f"{system} is not built here yet, and the device is missing (an accelerator that the authors do not name)"
+    of_system = (corpora for prefix, corpora in _CORPORA_OF.items() if claim["system"].startswith(prefix))
+    corpus = claim["corpus"] or next(of_system, "the authors' recordings")
+    if corpus in CORPORA_AT_HAND:
+        return f"no run of {system} on {corpus}: the system is not built here yet"
+    return f"the data of {corpus} are missing" if " and " not in corpus else f"data are missing (it is over {corpus})"
+
+
+def _quantity(claim: dict[str, str]) -> str:
+    """What the number is, in a few words: corpus, method, metric, subset, split and what sets it apart from its neighbours."""
+    if claim["row"] == "setting":
+        return claim["setting"].replace("_", " ")
+    parts = [claim["corpus"], _METRIC_NAMES.get(claim["metric"], claim["metric"].replace("_", " ")), claim["subset"]]
+    if claim["method"] and not claim["architecture"].startswith(claim["method"]):
+        parts.insert(1, claim["method"])
+    if claim["split"]:
+        parts.append(f"{claim['split']} split")
+    parts += [claim["at_type"], "quaternion" if claim["domain"] == "quaternion" else ""]
+    notes = [note.strip() for note in claim["note"].split(";") if "=" in note]
+    parts += [note.partition("=")[2] for note in notes if not note.startswith(("printed", "relation"))]
+    return ", ".join(part for part in parts if part)
+
+
+def _seeds(ours: Ours | None, strict: Ours | None) -> str:
+    found = [str(o.measured.n_seeds) for o in (ours, strict) if o is not None]
+    return " / ".join(dict.fromkeys(found)) if len(set(found)) == 1 else " / ".join(found)
