@@ -186,6 +186,12 @@ def test_runs_lists_what_the_store_holds(monkeypatch):
     assert "reslstm_sa_h64" in sercore("runs").stdout
 
 
+def test_claims_counts_every_published_number_and_filters_by_source():
+    everything, one = as_json("claims"), as_json("claims", "--source", "reslstm2026")
+    assert everything["total"] == sum(everything["verdicts"].values()) == 1983
+    assert 0 < one["total"] == sum(one["verdicts"].values()) < 1983
+
+
 def test_publish_and_tune_need_a_corpus(tmp_path, monkeypatch):
     monkeypatch.delenv("SERCORE_CORPORA", raising=False)
     monkeypatch.chdir(tmp_path)
