@@ -1,0 +1,235 @@
+"""What a chapter's page shows, and which is which: the runs of this build beside the stored rows of full runs, each with its stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from sercore import ledger
+from sercore.data.corpora import CORPORA
+from sercore.data.splits import SCHEMES
+from sercore.experiment import BASELINES
+from sercore.grids import FULL_SEEDS
+from sercore.measurements import Measurements
+from sercore.publication import promised_specs
+from sercore.results import Results, load_results
+
+THIS_BUILD, STORED = "this build", "stored full runs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows and where they come from.
+
+    Attributes:
+        origin: THIS_BUILD or STORED.
+        results: the rows.
+    """
+
+    origin: str
+    results: Results
+
+    def stamp(self, corpus: str) -> str:
+        """One line that says what the rows of a corpus are: origin, extent, and for stored ones when, on what device and at which revision."""
+        mine = self.results.of(corpus=corpus)
+        folds, seeds = int(mine.groups["folds"].max()), int(mine.groups["seeds"].max())
+        extent = f"{corpus}, {folds} of {SCHEMES[mine.groups['split'].iloc[0]][0] or 'all'} folds, {seeds} seeds"
+        if self.origin == THIS_BUILD:
+            profile = mine.groups["profile"].iloc[0]
+            if CORPORA[corpus].render is not None:
+                return f"{THIS_BUILD}: {profile}, {corpus} corpus, not a result about speech ({extent.partition(', ')[2]})"
+            return f"{THIS_BUILD}: {profile}, {extent}"
+        return f"{STORED}: {extent}; {_made(mine.runs)}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two systems of one size on one corpus under one protocol, ready to be drawn.
+
+    Attributes:
+        stamp: of the source.
+        corpus, protocol: of the rows.
+        results: of that corpus and protocol.
+        groups: the groups of the reference and of the proposed network, in this order; one of them where the other was not run.
+    """
+
+    stamp: str
+    corpus: str
+    protocol: str
+    results: Results
+    groups: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Corpus and protocol, for a figure's head."""
+        return f"{self.corpus}, {self.protocol}"
+
+
+def sources(chapter: str, live: Results | None = None) -> list[Source]:
+    """The runs of this build (if any), then the stored rows of the chapter (if any)."""
+    found = [Source(THIS_BUILD, live)] if live is not None and len(live.groups) else []
+    kept = load_results(chapter)
+    return found + ([Source(STORED, kept)] if len(kept.groups) else [])
+
+
+def cases(shown: Sequence[Source], size: str = "") -> list[Case]:
+    """LSTM-SA and ResLSTM-SA of one size, for each source and corpus; stored rows first.
+
+    Protocol strict where it was run, else the other one; the largest of h64, h32 and h128 in this order that has both networks, else any.
+
+    Args:
+        shown: of `sources`.
+        size: `h32`, `h64` or `h128`; empty takes the order above.
+    """
+    found = []
+    for source in sorted(shown, key=lambda s: s.origin != STORED):
+        for corpus in dict.fromkeys(source.results.groups["corpus"]):
+            here = source.results.of(corpus=corpus)
+            protocol = "strict" if here.groups["protocol"].eq("strict").any() else here.groups["protocol"].iloc[0]
+            here = here.of(protocol=protocol)
+            if pair := _pair(here.groups, (size,) if size else ("h64", "h32", "h128")):
+                found.append(Case(source.stamp(corpus), corpus, protocol, here, pair))
+    return found
+
+
+def _pair(groups: pd.DataFrame, sizes: Sequence[str]) -> tuple[str, ...]:
+    by_size = []
+    for size in sizes:
+        rows = [groups[groups["system"].eq(f"{kind}_{size}")].head(1) for kind in ("lstm_sa", "reslstm_sa")]
+        by_size.append(tuple(row["group"].iloc[0] for row in rows if len(row)))
+    return max(by_size, key=len)  # the first of the longest
+
+
+def missing(chapter: str, corpora: Sequence[str] = ("ravdess", "emodb")) -> pd.DataFrame:
+    """Groups of the chapter's promised full grid that are not stored whole: columns `corpus, protocol, system, folds, seeds, stored_seeds`."""
+    stored = load_results(chapter)
+    seeds = stored.groups.set_index("group")["seeds"] if len(stored.groups) else pd.Series(dtype=int)
+    rows = []
+    for specs in promised_specs(chapter, corpora):
+        spec, wanted = specs[0], len({s.seed for s in specs})
+        have = int(seeds.get(spec.group, 0))
+        if have < wanted:
+            row = {"corpus": spec.data.corpus, "protocol": spec.protocol, "system": spec.model.name}
+            rows.append(row | {"folds": len({s.split.fold for s in specs}), "seeds": wanted, "stored_seeds": have})
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "system", "folds", "seeds", "stored_seeds"])
+
+
+def table(chapter: str, shown: Sequence[Source]) -> Styler:
+    """Every group of runs, this build's and the stored ones, and what was promised and is not run yet.
+
+    Args:
+        chapter: whose promised grid to compare with.
+        shown: of `sources`.
+
+    Returns:
+        A styled table: origin, corpus, protocol, system, UAR with its 95 % interval over speakers, extent, when, device, revision.
+    """
+    rows: list[dict[str, Any]] = []
+    for source in shown:
+        data = Measurements(source.results)
+        for group in source.results.groups.to_dict("records"):
+            runs = source.results.runs[source.results.runs["group"] == group["group"]]
+            rows.append(
+                {
+                    "what": f"{source.origin}, {group['profile']}",
+                    "corpus": group["corpus"],
+                    "protocol": group["protocol"],
+                    "system": ledger.label(group["system"]),
+                    "UAR [95 %]": data.in_words(group["group"]),
+                    "recordings": group["n_items"],
+                    "speakers": group["n_speakers"],
+                    "folds": group["folds"],
+                    "seeds": "-" if group["system"] in BASELINES else group["seeds"],
+                    "made": _made(runs),
+                }
+            )
+    for row in missing(chapter).to_dict("records"):
+        had = f"not run in full ({row['stored_seeds']} of {row['seeds']} seeds)" if row["stored_seeds"] else "not run"
+        rows.append(
+            {
+                "what": "promised",
+                "corpus": row["corpus"],
+                "protocol": row["protocol"],
+                "system": ledger.label(row["system"]),
+                "UAR [95 %]": had,
+            }
+            | {"folds": row["folds"], "seeds": "-" if row["system"] in BASELINES else row["seeds"], "made": ""}
+        )
+    frame = pd.DataFrame(rows, dtype=object).fillna("")
+    return ledger.styled(frame, "What was run: this build, and stored from full runs", uuid=f"overview-{chapter}")
+
+
+def comparison_table(shown: Sequence[Source]) -> Styler:
+    """ResLSTM-SA against LSTM-SA of the same size, wherever both were run; p corrected by Holm inside each corpus and protocol.
+
+    Returns:
+        A styled table; one row that says `not run` where no pair was run on stored recordings.
+    """
+    pairs = [(f"reslstm_sa_{size}", f"lstm_sa_{size}") for size in ("h32", "h64", "h128")]
+    rows: list[dict[str, Any]] = []
+    for source in shown:
+        for (corpus, protocol, variant), _ in source.results.groups.groupby(["corpus", "protocol", "variant"], sort=False):
+            found = ledger.comparisons(source.results, pairs, corpus, protocol, variant)
+            rows += [{"what": source.origin, "corpus": corpus, "protocol": protocol} | _in_words(row) for row in found.to_dict("records")]
+    if not any(row["what"] == STORED for row in rows):
+        rows.append(
+            {"what": STORED, "corpus": "ravdess, emodb", "protocol": "strict", "systems": "ResLSTM-SA - LSTM-SA", "difference": "not run"}
+        )
+    frame = pd.DataFrame(rows, dtype=object).fillna("")
+    return ledger.styled(frame, "Paired over speakers: points of UAR, 95 % interval, exact sign-flip test", uuid="comparisons")
+
+
+def _in_words(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "systems": f"{row['system']} - {row['reference']}",
+        "difference": f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]",
+        "p": f"{row['p']:.2g}",
+        "p (Holm)": f"{row['p_holm']:.2g}",
+        "smallest p possible": f"{row['p_min']:.2g}",
+        "p (Wilcoxon)": f"{row['p_wilcoxon']:.2g}",
+        "detectable": f"{100 * row['detectable']:.1f}",
+        "speakers": row["speakers"],
+        "seeds": row["seeds"],
+    }
+
+
+def answer(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")) -> str:
+    """One line for a chapter's head: ResLSTM-SA against LSTM-SA at h64, strict, on each corpus of the full study, from stored rows.
+
+    Where a corpus has no stored rows the line says `Not run`, and never takes a quick run in its place.
+    """
+    kept = next((s.results for s in shown if s.origin == STORED), None)
+    if kept is None:
+        return f"Not run: no full run of ResLSTM-SA-h64 and LSTM-SA-h64 on {' or '.join(corpora)} is stored."
+    return " ".join(ledger.answer(kept, "reslstm_sa_h64", "lstm_sa_h64", corpus) for corpus in corpora)
+
+
+def not_comparable(shown: Sequence[Source]) -> str:
+    """What the runs of this build may not be compared with, in one sentence; empty where there are none."""
+    live = [s.results.groups for s in shown if s.origin == THIS_BUILD]
+    if not live or (live[0]["profile"] == "full").all():
+        return ""
+    names = ", ".join(dict.fromkeys(live[0]["corpus"]))
+    return (
+        f"This build ran a demonstration ({names}: few folds, few seeds, few epochs, no search); its rows show that the way through works "
+        "and are never compared with a published number."
+    )
+
+
+def promised_seeds() -> str:
+    """What the full study measures, in words: seeds by corpus and protocol."""
+    return ", ".join(f"{corpus} {protocol} {seeds} seeds" for (corpus, protocol), seeds in FULL_SEEDS.items())
+
+
+def _made(runs: pd.DataFrame) -> str:
+    """When the last run ended, on what device and at which revision of the code."""
+    ended = str(runs["finished_at"].dropna().astype(str).max())[:16].replace("T", " ")
+    commits = sorted({str(c)[:7] for c in runs["code_commit"].dropna() if str(c)})
+    shown = ", ".join(commits[:2]) + (" ..." if len(commits) > 2 else "")
+    devices = ", ".join(sorted(runs["device"].dropna().astype(str).unique()))
+    unclean = "" if runs["code_clean"].fillna(False).astype(bool).all() else " with uncommitted changes"
+    return f"{ended} UTC, {devices}, revision {shown or 'unknown'}{unclean}"
