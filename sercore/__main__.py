@@ -218,12 +218,13 @@ def publish(
 def _promised(
     chapter: str, corpora: list[str] | None, protocols: list[str] | None, systems: list[str] | None, roots: dict[str, Path]
 ) -> list[list[RunSpec]]:
-    """Specs of the full grid for the corpora asked for, else for those whose folders are known."""
+    """Specs of the full grid for the corpora asked for, else those given as --root, else those under $SERCORE_CORPORA."""
     from sercore.data.corpora import find_corpora
     from sercore.publication import promised_specs
 
-    there = {**find_corpora(os.environ.get("SERCORE_CORPORA") or "."), **roots}
-    if not (names := corpora or list(there)):
+    everywhere = os.environ.get("SERCORE_CORPORA")
+    names = corpora or list(roots) or (list(find_corpora(everywhere)) if everywhere else [])
+    if not names:
         raise SpecError("no corpus is known: give --root NAME=DIR, or set SERCORE_CORPORA to the folder that holds them")
     return promised_specs(chapter, names, protocols or (), systems or ())
 
