@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from sercore.progress import bar
 
 #: Endings that readers take; the releases are WAV, FLAC holds the same samples.
 AUDIO_ENDINGS = (".wav", ".flac")
+#: libsndfile reads what is left of a WAV file whose end is missing and says so in its log only: "data : 96000 (should be 47978)".
+_CUT_WAV = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 def decode(path: Path) -> tuple[np.ndarray, int]:
@@ -34,12 +37,14 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
         with soundfile.SoundFile(path) as file:
             expected, rate = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
+            cut = _CUT_WAV.search(file.extra_info)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise CorpusError(f"{path} cannot be decoded ({error}): replace it with the file of the official release") from error
     if len(samples) == 0:
         raise CorpusError(f"{path} holds no sample: replace it with the file of the official release")
-    if len(samples) < expected:
-        raise CorpusError(f"{path} is cut short ({len(samples)} of {expected} samples): replace it with the file of the official release")
+    if cut or len(samples) < expected:
+        there = f"{cut[2]} of {cut[1]} bytes" if cut else f"{len(samples)} of {expected} samples"
+        raise CorpusError(f"{path} is cut short ({there} are there): replace it with the file of the official release")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
         raise CorpusError(f"{path}: sample {int(np.argmin(np.isfinite(mono)))} is not finite: replace the file")

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from sercore.data.overlaps import overlaps
+from sercore.data.overlaps import PERMITTED_BY, overlaps, permitting_leak
 from sercore.errors import LeakError, SplitError
 from sercore.spec import SplitSpec, digest
 
@@ -158,27 +158,16 @@ def make_plan(
     if twice := sorted(item for a, b in combinations(sides.values(), 2) for item in set(a) & set(b)):
         raise LeakError(f"{scheme} fold {fold}: {len(twice)} items are on two sides, first {twice[0]!r}; no declaration permits this")
     found = set()
-    for overlap in overlaps(items, sides, kinds=tuple(_ALLOWED_BY)):
-        allowed = _ALLOWED_BY[overlap.kind]
-        pair = {overlap.side_a, overlap.side_b}
-        permitted = [leak for leak in allowed if leak in leaks and (leak != "validation_speakers" or pair == {"train", "validation"})]
-        if not permitted:
+    for overlap in overlaps(items, sides, kinds=tuple(PERMITTED_BY)):
+        permitted = permitting_leak(overlap, leaks)
+        if permitted is None:
             raise LeakError(
                 f"{scheme} fold {fold}: {overlap.kind.replace('_', ' ')} {overlap.what!r} is on the {overlap.side_a} "
-                f"and the {overlap.side_b} side "
-                f"({len(overlap.item_ids)} items, first {overlap.item_ids[0]!r}); split it apart or declare the leak {allowed[0]!r}"
+                f"and the {overlap.side_b} side ({len(overlap.item_ids)} items, first {overlap.item_ids[0]!r}); "
+                f"split it apart or declare the leak {PERMITTED_BY[overlap.kind][0]!r}"
             )
-        found.add(permitted[0])
+        found.add(permitted)
     return SplitPlan(scheme, fold, sides["train"], sides["validation"], sides["test"], tuple(sorted(leaks)), tuple(sorted(found)))
-
-
-#: kind of overlap -> leaks any of which permits it; text is reported by the audit and permitted
-_ALLOWED_BY: dict[str, tuple[str, ...]] = {
-    "speaker_overlap": ("speaker_overlap", "validation_speakers"),
-    "source_overlap": ("source_overlap",),
-    "segment_overlap": ("source_overlap",),
-    "duplicate_audio": ("duplicate_audio",),
-}
 
 
 def split_plan(items: pd.DataFrame, split: SplitSpec, leaks: Sequence[str] = ()) -> SplitPlan:
