@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from tqdm import tqdm
 
 from sercore import tune
 from sercore.data.splits import DEFAULT_SCHEME
@@ -120,9 +122,14 @@ def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path
                 raise StoreError(f"the search {name} has {len(trials)} of {tune.TRIALS} trials: run `sercore tune {chapter}` first")
             corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
             with bar(total=tune.TRIALS, label=f"search {name}", unit="trial") as shown:
-                trials = tune.tune(spec, corpus, on_trial=lambda done, _value, shown=shown: shown.update(done - shown.n))
+                trials = tune.tune(spec, corpus, on_trial=partial(_show, shown))
         chosen[name] = tune.best_parameters(trials, name)
     return [spec if spec.model.name in BASELINES else tune.with_parameters(spec, chosen[tune.study_name(spec)] or {}) for spec in specs]
+
+
+def _show(shown: tqdm, done: int, value: float) -> None:
+    shown.set_postfix(best=f"{value:.3f}", refresh=False)
+    shown.update(done - shown.n)
 
 
 def chapter_specs(

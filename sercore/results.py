@@ -233,14 +233,14 @@ def load_results(chapter: str) -> Results:
         return empty_results()
     text = {"speaker": str, "parameters": "Int64", "code_commit": str, "leaks": str}
     try:
-        frames = [pd.read_csv(folder / f"{n}.csv", dtype=text, keep_default_na=True) for n in ("groups", "counts", "runs", "history")]
+        groups, counts, runs, history = (pd.read_csv(folder / f"{n}.csv", dtype=text) for n in ("groups", "counts", "runs", "history"))
         specs = json.loads((folder / "specs.json").read_text())
     except (OSError, ValueError) as error:
         raise StoreError(f"published results in {folder} cannot be read ({error}): restore them from git") from error
-    frames[0]["leaks"] = frames[0]["leaks"].fillna("")
+    groups["leaks"] = groups["leaks"].fillna("")
     known = {"groups", "counts", "runs", "history"}
     extras = {p.stem: pd.read_csv(p, dtype={"speaker": str}) for p in sorted(folder.glob("*.csv")) if p.stem not in known}
-    return Results(*frames, specs, extras)
+    return Results(groups, counts, runs, history, specs, extras)
 
 
 def load_all() -> dict[str, Results]:

@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import torch
+from optuna.storages.journal import JournalFileBackend
 
 from sercore import metrics, models
 from sercore.data.corpora import Corpus
@@ -124,7 +125,7 @@ def tune(
 def _storage() -> optuna.storages.JournalStorage:
     folder = store_folder() / "tuning"
     folder.mkdir(parents=True, exist_ok=True)
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "trials.log")))
+    return optuna.storages.JournalStorage(JournalFileBackend(str(folder / "trials.log")))
 
 
 def _finished(storage: optuna.storages.BaseStorage, name: str) -> int:
