@@ -51,12 +51,13 @@ def judged(claim: dict[str, str], selector: Selector | None, contradiction: str,
     line: dict[str, Any] = {key: claim[key] for key in ("id", "row", "source", "locator")}
     line |= {"system": claim.get("architecture") or claim["system"], "quantity": _quantity(claim), "contradiction": contradiction}
     line |= {"published": claim["value"] + (f" ± {claim['spread']}" if claim.get("spread") else ""), "unit": claim["unit"]}
-    if selector is not None and selector.check:
-        return line | _fact_line(claim, selector, contradiction, measurements)
-    if selector is not None:
-        return line | _measured_line(claim, selector, contradiction, measurements)
-    verdict = _unmapped(claim, contradiction)
-    return line | {"verdict": verdict.name, "reason": verdict.reason}
+    if selector is None:
+        verdict = _unmapped(claim, contradiction)
+        line |= {"verdict": verdict.name, "reason": verdict.reason}
+    else:
+        make = _fact_line if selector.check else _measured_line
+        line |= make(claim, selector, contradiction, measurements)
+    return line | {"reason": line["reason"][:1].upper() + line["reason"][1:]}
 
 
 def _fact_line(claim: dict[str, str], selector: Selector, contradiction: str, measurements: Measurements) -> dict[str, Any]:

@@ -23,7 +23,23 @@ from sercore.ledger_page import SearchableTable
 from sercore.measurements import Measurements, merge, stored
 from sercore.results import Results
 
-__all__ = ["answer", "browse", "comparisons", "counts_by_source", "groups_run", "label", "merge", "state", "stored", "table", "verdicts"]
+__all__ = [
+    "answer",
+    "browse",
+    "comparisons",
+    "counts_by_source",
+    "counts_table",
+    "groups_run",
+    "in_a_sentence",
+    "label",
+    "merge",
+    "runs_table",
+    "state",
+    "stored",
+    "styled",
+    "table",
+    "verdicts",
+]
 
 COLUMNS = [
     "id", "row", "source", "locator", "system", "quantity", "published", "unit", "ours", "low", "high", "ours_strict", "strict_low",
@@ -92,7 +108,8 @@ def table(results: Results | None, source: str, locator: str) -> Styler:
 def styled(frame: pd.DataFrame, caption: str, uuid: str) -> Styler:
     """A table for a page: no index, text to the left, verdicts in colour (and in words), the same HTML each time it is made."""
     style = Styler(frame, uuid="".join(c if c.isalnum() else "-" for c in uuid)).hide(axis="index").set_caption(caption)
-    style = style.set_properties(**{"text-align": "left"}).set_table_attributes('class="ledger-table"')
+    cells = {"selector": "th, td", "props": "text-align: left; padding: 0.2rem 0.6rem; vertical-align: top"}
+    style = style.set_table_styles([cells]).set_table_attributes('class="ledger-table"')
     if "verdict" in frame:
         style = style.map(lambda v: f"color: {_VERDICT_COLOURS[v]}; font-weight: 600" if v in _VERDICT_COLOURS else "", ["verdict"])
     return style
@@ -100,7 +117,13 @@ def styled(frame: pd.DataFrame, caption: str, uuid: str) -> Styler:
 
 def browse(frame: pd.DataFrame) -> SearchableTable:
     """All rows of `verdicts` in a table that a reader can search, filter and sort; needs no network."""
-    return SearchableTable([_shown(line, where=True) for line in frame.to_dict("records")], rule.VERDICTS, published.SOURCES)
+    rows = []
+    for line in frame.to_dict("records"):
+        shown = _shown(line)
+        row = {"source": line["source"], "id": line["id"], "where": f"{line['source']}, {line['locator']}"}
+        row |= {"number": f"{shown['system']}: {shown['quantity']}", "published": shown["published"], "ours": shown["ours, its protocol"]}
+        rows.append(row | {key: shown[key] for key in ("ours, strict", "verdict", "why")})
+    return SearchableTable(rows, rule.VERDICTS, published.SOURCES)
 
 
 def state(source: str | None = None) -> dict[str, Any]:
@@ -130,11 +153,33 @@ def state(source: str | None = None) -> dict[str, Any]:
     }
 
 
+def in_a_sentence(state: dict[str, Any]) -> str:
+    """The whole in one line, from `state`: how many were judged and how."""
+    said = [f"{n} {verdict}" for verdict, n in state["verdicts"].items() if n and verdict not in rule.OPEN]
+    waiting = [f"{n} {verdict}" for verdict, n in state["verdicts"].items() if n and verdict in rule.OPEN]
+    return (
+        f"Of {state['total']} published numbers {state['judged']} are judged: {', '.join(said)}. The others wait: {', '.join(waiting)}. "
+        f"{state['contradictions']} are contradicted by their own source."
+    )
+
+
+def runs_table(state: dict[str, Any]) -> Styler:
+    """What was run, from `state`: one row a group of stored runs, or one that says there is none."""
+    return styled(
+        pd.DataFrame(state["groups"] or [{"runs": "no full run is stored yet"}]), "Stored results of full runs", uuid="ledger-runs"
+    )
+
+
 def counts_by_source(frame: pd.DataFrame) -> pd.DataFrame:
     """How many rows of `verdicts` have which verdict, one row a source; columns in the order of VERDICTS, those that occur."""
     counts = pd.crosstab(frame["source"], frame["verdict"])
     sources, names = ([n for n in known if n in there] for known, there in ((published.SOURCES, counts.index), (rule.VERDICTS, counts)))
     return counts.reindex(index=sources, columns=names, fill_value=0)
+
+
+def counts_table(counts: pd.DataFrame, what: str) -> Styler:
+    """`counts_by_source` for a page; `what` is what was counted."""
+    return styled(counts.rename_axis(None, axis=1).reset_index(), f"{what}, by source and verdict", uuid=f"counts-{what}")
 
 
 def groups_run(results: Results) -> list[dict[str, Any]]:
@@ -150,16 +195,13 @@ def groups_run(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
-def _shown(line: dict[str, Any], where: bool = False) -> dict[str, Any]:
+def _shown(line: dict[str, Any]) -> dict[str, Any]:
     """A row of `verdicts` in the words of a page: scores in per cent with their interval, counts as printed."""
-    shown = {"source": line["source"], "where": line["locator"]} if where else {}
-    shown |= {"system": line["system"], "quantity": line["quantity"], "published": _in_unit(line["published"], line["unit"])}
+    shown = {"system": line["system"], "quantity": line["quantity"], "published": _in_unit(line["published"], line["unit"])}
     shown["ours, its protocol"] = _interval(line["ours"], line["low"], line["high"], line["unit"])
     shown["ours, strict"] = _interval(line["ours_strict"], line["strict_low"], line["strict_high"], line["unit"])
-    if not where:
-        shown |= {key: _whole(line[key]) for key in ("recordings", "speakers", "folds", "seeds")}
-    shown |= {"verdict": line["verdict"], "why": line["reason"]}
-    return shown | ({"id": line["id"]} if where else {})
+    shown |= {key: _whole(line[key]) for key in ("recordings", "speakers", "folds", "seeds")}
+    return shown | {"verdict": line["verdict"], "why": line["reason"]}
 
 
 def _for_scale(results: Results, chosen: pd.DataFrame) -> list[dict[str, Any]]:

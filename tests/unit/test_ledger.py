@@ -14,6 +14,7 @@ import pytest
 from sercore import checks, claims, ledger, verdicts
 from sercore.claims import LedgerError, Selector, agrees, number
 from sercore.measurements import Measurements, find_group, seed_scores
+from sercore.plots import ledger as figures
 from sercore.prediction import Interval
 from sercore.results import GROUP_COLUMNS, HISTORY_COLUMNS, RUN_COLUMNS, Results, empty_results
 from sercore.verdicts import Measured, judge, judge_fact
@@ -394,14 +395,32 @@ def test_the_searchable_table_is_whole_and_small():
     found = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
     assert len(found["rows"]) == 1983 + 424
     read = [found["words"][i] for i in found["rows"][0]]
-    assert read[-1] == rows.loc[0, "id"]
+    assert read[:2] == rows.loc[0, ["source", "id"]].tolist()
 
 
 def test_text_from_a_file_cannot_break_out_of_the_page():
-    hostile = [{"source": "thesis", "verdict": "not run", "why": "</script><script>alert(1)</script><!-- x"}]
+    hostile = [{"source": "thesis", "id": "x", "verdict": "not run", "why": "</script><script>alert(1)</script><!-- x"}]
     page = ledger.SearchableTable(hostile, ["not run"], ["thesis"])._repr_html_()
     assert page.count("</script>") == 2  # of the data and of the program, none from the text
     assert "<!--" not in page
+
+
+def test_the_figure_is_described_in_numbers():
+    counts = ledger.counts_by_source(ledger.verdicts(empty_results(), "reslstm2026"))
+    shown = figures.verdicts_by_source(counts).data
+    said = re.search(r'alt="([^"]+)"', shown)[1]
+    assert f"of {counts.to_numpy().sum()} as stated" in said
+    assert set(counts) <= set(figures.LOOKS) == set(verdicts.VERDICTS)
+    with pytest.raises(ValueError, match="no numbers"):
+        figures.verdicts_by_source(counts.iloc[:0])
+
+
+def test_the_sentence_on_the_whole_is_computed(both, monkeypatch):
+    monkeypatch.setattr(ledger, "stored", lambda: both)
+    state = ledger.state("reslstm2026")
+    assert ledger.in_a_sentence(state).startswith(f"Of 87 published numbers {state['judged']} are judged: ")
+    assert len(ledger.runs_table(state).data) == 4
+    assert "no full run" in ledger.runs_table(state | {"groups": []}).to_html()
 
 
 def test_the_ledger_opens_without_torch():
