@@ -9,6 +9,14 @@ from typing import Any
 
 from freshness import chapter_key
 
+#: Column heads of the landing page; anything else is shown by its name.
+SHORT = {
+    "qat_waspaa2023": "QAT 2023",
+    "faca2022": "FACA 2022",
+    "reslstm2026": "ResLSTM 2026",
+    "humpcat2025": "HuMP-CAT 2025",
+}
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table; vertical bars in cells are escaped."""
@@ -18,20 +26,23 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def numbers_section(state: Mapping[str, Any]) -> str:
     """How many published numbers there are, and the verdicts on them by source."""
-    total, by_verdict, by_source = state["total"], dict(state["by_verdict"]), state["by_source"]
-    verdicts = [verdict for verdict in by_verdict if any(counts.get(verdict) for counts in by_source.values())]
-    rows = [[source, sum(counts.values()), *(counts.get(verdict, 0) for verdict in verdicts)] for source, counts in by_source.items()]
-    rows.append(["**all**", f"**{total}**", *(f"**{by_verdict[verdict]}**" for verdict in verdicts)])
-    head = f"**{state['judged']} of {total} published numbers judged**; the others wait for a run."
-    return head + "\n\n" + table(["source", "numbers", *verdicts], rows)
+    by_source, overall = state["by_source"], state["by_verdict"]
+    head = ["verdict", *(SHORT.get(source, source) for source in by_source), "all"]
+    rows = [[verdict, *(counts.get(verdict, 0) for counts in by_source.values()), f"**{count}**"] for verdict, count in overall.items()]
+    rows.append(["**numbers**", *(f"**{sum(counts.values())}**" for counts in by_source.values()), f"**{state['total']}**"])
+    return f"**{state['judged']} of {state['total']} published numbers judged**; the others wait.\n\n" + table(head, rows)
 
 
-def runs_section(records: Sequence[Mapping[str, Any]]) -> str:
+def runs_section(groups: Sequence[Mapping[str, Any]]) -> str:
     """What is stored from full runs: one line a group."""
-    if not records:
+    if not groups:
         return "No full run is stored yet."
-    columns = list(records[0])
-    return table([column.replace("_", " ") for column in columns], [[record[column] for column in columns] for record in records])
+    rows = [
+        [g["system"], g["corpus"], f"{g['protocol']}, {g['variant']}"]
+        + [f"{g['folds']} x {g['seeds']}", g["uar"], g["last run (UTC)"], g["device"]]
+        for g in groups
+    ]
+    return table(["system", "corpus", "rules", "folds x seeds", "UAR", "last run (UTC)", "device"], rows)
 
 
 def build_section(root: Path, profile: str, titles: Mapping[str, str]) -> str:
