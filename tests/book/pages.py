@@ -8,18 +8,8 @@ from urllib.parse import unquote, urldefrag
 
 from bs4 import BeautifulSoup
 
-VERDICTS = (
-    "not run",
-    "inconsistent",
-    "not comparable",
-    "not decidable",
-    "direction, reduced size",
-    "reproduced",
-    "direction",
-    "not reproduced",
-    "as stated",
-    "differs",
-)
+from sercore.verdicts import VERDICTS
+
 #: Folders of a machine; a page that names one says where it was built.
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|opt|usr|var|mnt|Users|builds?|runner)/[\w.-]+")
 
