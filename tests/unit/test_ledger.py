@@ -58,8 +58,20 @@ def both():
     return results_of(*[a_group(s, p, recall=r, seeds=n) for s, r in pairs for p, n in (("paper", 5), ("strict", 10))])
 
 
+@pytest.fixture(scope="module")
+def unrun():
+    """Every number and setting with no run at all."""
+    return ledger.verdicts(empty_results())
+
+
+_JUDGED: dict[int, tuple[Results, pd.DataFrame]] = {}
+
+
 def verdict_of(results, claim_id):
-    return ledger.verdicts(results, "reslstm2026", settings=False).set_index("id").loc[claim_id]
+    """One row of the ledger; each set of results is judged once."""
+    if id(results) not in _JUDGED:
+        _JUDGED[id(results)] = results, ledger.verdicts(results, "reslstm2026", settings=False).set_index("id")
+    return _JUDGED[id(results)][1].loc[claim_id]
 
 
 # --- the rule -----------------------------------------------------------------------------------------------------------------------------
@@ -234,9 +246,8 @@ def test_nothing_of_a_finished_chapter_waits_for_a_check(both):
     assert (table["reason"].str.len() > 5).all()
 
 
-def test_a_fact_that_differs_says_why_and_names_the_switch():
-    table = ledger.verdicts(empty_results())
-    differing = table[table["verdict"] == "differs"]
+def test_a_fact_that_differs_says_why_and_names_the_switch(unrun):
+    differing = unrun[unrun["verdict"] == "differs"]
     assert len(differing) > 0
     assert differing["reason"].str.contains(r"SEARCH_SPACE").all(), differing[["id", "reason"]]
 
@@ -262,8 +273,8 @@ def test_a_fact_that_differs_says_why_and_names_the_switch():
         ("humpcat.s4a.emodb.male-sentences", "as stated", "233"),
     ],
 )
-def test_facts_are_computed_from_the_code(claim_id, expected, ours):
-    line = ledger.verdicts(empty_results()).set_index("id").loc[claim_id]
+def test_facts_are_computed_from_the_code(unrun, claim_id, expected, ours):
+    line = unrun.set_index("id").loc[claim_id]
     assert (line["verdict"], line["ours"]) == (expected, ours)
 
 
@@ -387,15 +398,21 @@ def test_the_state_counts_every_number_once(both, monkeypatch):
     assert ledger.state("reslstm2026")["total"] == 87
 
 
-def test_the_searchable_table_is_whole_and_small():
-    rows = ledger.verdicts(empty_results())
-    page = ledger.browse(rows)._repr_html_()
+def test_every_number_that_was_not_run_names_what_is_missing(unrun):
+    waiting = unrun[(unrun["verdict"] == "not run") & (unrun["row"] == "claim")]
+    named = r"(?:are|is) missing|on (?:RAVDESS|EmoDb|ravdess)|stored runs"
+    assert waiting["reason"].str.contains(named).all(), waiting.loc[~waiting["reason"].str.contains(named), ["id", "reason"]]
+    assert not unrun["verdict"].isna().any()
+
+
+def test_the_searchable_table_is_whole_and_small(unrun):
+    page = ledger.browse(unrun)._repr_html_()
     assert len(page) < 1_000_000
     assert not re.search(r"(src|href)=|https?://", page)
     found = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
     assert len(found["rows"]) == 1983 + 424
     read = [found["words"][i] for i in found["rows"][0]]
-    assert read[:2] == rows.loc[0, ["source", "id"]].tolist()
+    assert read[:2] == unrun.loc[0, ["source", "id"]].tolist()
 
 
 def test_text_from_a_file_cannot_break_out_of_the_page():
