@@ -35,8 +35,8 @@ def prediction_interval(
 
     The study's verdict uses v = 0: a published value under the same protocol was measured on the same recordings and the same test
     speakers as ours, so who speaks cannot explain a gap; only the seeds differ. It predicts the *next measurement on this corpus*.
-    With v = the squared standard error over speakers (of the bootstrap), it predicts a measurement on as many *other* speakers; wider, it
-    is printed beside, never used to call a number reproduced.
+    With v = the squared standard error over speakers (`sercore.stats.speaker_variance`), it predicts a measurement on as many *other*
+    speakers; wider, and never used to call a number reproduced.
 
     Args:
         scores: pooled score of each of our seeds, S >= 2.
