@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from sercore import ledger
+from sercore import ledger, signals, tune
 from sercore.data.corpora import CORPORA
 from sercore.data.splits import SCHEMES
 from sercore.experiment import BASELINES
-from sercore.grids import FULL_SEEDS
+from sercore.grids import FULL_SEEDS, published_trials
 from sercore.measurements import Measurements
 from sercore.publication import promised_specs
 from sercore.results import Results, load_results
@@ -34,7 +35,7 @@ class Source:
     results: Results
 
     def stamp(self, corpus: str) -> str:
-        """One line that says what the rows of a corpus are: origin, extent, and for stored ones when, on what device and at which revision."""
+        """One line that says what the rows of a corpus are: origin and extent, and for stored ones when, on what device, which revision."""
         mine = self.results.of(corpus=corpus)
         folds, seeds = int(mine.groups["folds"].max()), int(mine.groups["seeds"].max())
         extent = f"{corpus}, {folds} of {SCHEMES[mine.groups['split'].iloc[0]][0] or 'all'} folds, {seeds} seeds"
@@ -73,6 +74,9 @@ def sources(chapter: str, live: Results | None = None) -> list[Source]:
     """The runs of this build (if any), then the stored rows of the chapter (if any)."""
     found = [Source(THIS_BUILD, live)] if live is not None and len(live.groups) else []
     kept = load_results(chapter)
+    order = {pair: k for k, pair in enumerate(FULL_SEEDS)}
+    names = [order.get(pair, len(order)) for pair in zip(kept.groups["corpus"], kept.groups["protocol"], strict=True)]
+    kept.groups = kept.groups.assign(order=names).sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
     return found + ([Source(STORED, kept)] if len(kept.groups) else [])
 
 
@@ -104,8 +108,63 @@ def _pair(groups: pd.DataFrame, sizes: Sequence[str]) -> tuple[str, ...]:
     return max(by_size, key=len)  # the first of the longest
 
 
+@dataclass(frozen=True)
+class Inside:
+    """One trained network seen from inside: rows of `sercore.signals`, and what they are of."""
+
+    signals: pd.DataFrame
+    embeddings: pd.DataFrame
+    stamp: str
+
+
+def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = None) -> list[Inside]:
+    """Signal flow and embeddings of one run a source: fold 0, seed 0 of the proposed network, so that no result chooses it.
+
+    Stored ones come from the tables published with the chapter, those of this build from the weights in the run store.
+
+    Args:
+        shown: of `sources`.
+        roots: corpus name -> folder.
+    """
+    found = []
+    for source in shown:
+        extras = source.results.extras
+        if {"signals", "embeddings"} <= set(extras):
+            run = str(extras["signals"]["run_id"].iloc[0])
+            found.append(Inside(extras["signals"], extras["embeddings"], f"{source.origin}, run {run}: fold 0, seed 0"))
+    for case in (c for c in cases(shown) if c.stamp.startswith(THIS_BUILD)):
+        runs = case.results.runs
+        for run in runs.loc[runs["group"].eq(case.groups[-1]) & runs["fold"].eq(0) & runs["seed"].eq(0), "run_id"]:
+            root = (roots or {}).get(case.corpus, "")
+            stamp = f"{case.stamp}; {ledger.label(case.groups[-1].split('.')[1])}, fold 0, seed 0"
+            found.append(Inside(*signals.tables(run, root).values(), stamp))
+    return found
+
+
+def search_table(chapter: str) -> Styler:
+    """The searches published with a chapter: their budget, the best trial's score and the values it chose; `not run` where missing."""
+    trials, rows = published_trials(chapter), []
+    for specs in promised_specs(chapter, ["ravdess", "emodb"]):
+        spec = specs[0]
+        if spec.model.name in BASELINES:
+            continue
+        study = tune.study_name(spec)
+        mine = trials[trials["study"] == study]
+        row = {"corpus": spec.data.corpus, "system": ledger.label(spec.model.name), "objective on": f"{study.rpartition('.')[2]} speakers"}
+        if (best := tune.best_parameters(trials, study)) is None:
+            rows.append(row | {"trials": "not run"})
+            continue
+        whole = mine[mine["state"] == "complete"]
+        row |= {"trials": len(mine), "of them whole": len(whole), "best UAR": f"{100 * whole['value'].max():.1f} %"}
+        rows.append(row | {name.replace("_", " "): f"{value:.3g}" for name, value in best.items()})
+    frame = pd.DataFrame(rows, dtype=object).fillna("")
+    return ledger.styled(
+        frame, f"Searches: {tune.TRIALS} trials of {tune.TRIAL_EPOCHS} epochs on {len(tune.TRIAL_FOLDS)} folds each", "search"
+    )
+
+
 def missing(chapter: str, corpora: Sequence[str] = ("ravdess", "emodb")) -> pd.DataFrame:
-    """Groups of the chapter's promised full grid that are not stored whole: columns `corpus, protocol, system, folds, seeds, stored_seeds`."""
+    """Groups of the promised full grid that are not stored whole: `corpus, protocol, system, folds, seeds, stored_seeds`."""
     stored = load_results(chapter)
     seeds = stored.groups.set_index("group")["seeds"] if len(stored.groups) else pd.Series(dtype=int)
     rows = []

@@ -5,6 +5,9 @@ Runs and recordings are found as the run itself found them; a network that does 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from sercore.train import padded, predict_logits
 STAGES = ("input", "lstm_1", "sum", "attention")
 #: Scores of the same weights may differ in the last digits where the batches or the device are others.
 _TOLERANCE = 1e-4
+_BATCH = 256
 
 
 def load_network(run_id: str, store: RunStore | None = None) -> tuple[nn.Module, Normaliser, dict[str, Any]]:
@@ -61,16 +65,30 @@ def load_network(run_id: str, store: RunStore | None = None) -> tuple[nn.Module,
     return model.eval(), normaliser, record
 
 
-def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) -> tuple[pd.DataFrame, list[np.ndarray], nn.Module]:
+@dataclass(frozen=True)
+class Replay:
+    """A stored run's test side, seen again.
+
+    Attributes:
+        predictions: the stored prediction table.
+        frames: normalised frames of its items, in the same order; shapes (T_i, d).
+        model: the network, in evaluation mode.
+        hop_s: seconds from one frame to the next.
+    """
+
+    predictions: pd.DataFrame
+    frames: Sequence[np.ndarray]
+    model: nn.Module
+    hop_s: float
+
+
+def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) -> Replay:
     """Scores of a stored run's test side, computed again from its weights and checked against the stored ones.
 
     Args:
         run_id: of a network's run.
         root: folder of its corpus; empty as `sercore.data.corpora.load`.
         store: None takes the default store.
-
-    Returns:
-        `(predictions, frames, model)`: the stored prediction table; the normalised frames of its items in the same order; the network.
 
     Raises:
         StoreError: as `load_network`; or the recordings are not those of the run; or the weights give other scores.
@@ -84,12 +102,13 @@ def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) ->
     features, predictions = corpus_features(corpus, spec.features), store.predictions(run_id)
     frames = normaliser.apply([features[i] for i in predictions["item_id"]])
     stored = predictions[[f"score_{label}" for label in record["labels"]]].to_numpy()
-    found = predict_logits(model, frames)
+    with _threads(1):
+        found = predict_logits(model, frames)
     if not np.allclose(found, stored, atol=_TOLERANCE, rtol=_TOLERANCE):
-        raise StoreError(
-            f"the weights of run {run_id} do not give its stored scores (off by {np.abs(found - stored).max():.2g}): run it again"
-        )
-    return predictions, frames, model
+        off = np.abs(found - stored).max()
+        raise StoreError(f"the weights of run {run_id} do not give its stored scores (off by {off:.2g}): delete it and run again")
+    rate_hz = corpus.card.sample_rate_hz
+    return Replay(predictions, frames, model, frame_sizes(spec.features, rate_hz)[1] / rate_hz)
 
 
 def signal_flow(run_id: str, item_id: str | None = None, root: str | Path = "", store: RunStore | None = None) -> pd.DataFrame:
@@ -107,26 +126,7 @@ def signal_flow(run_id: str, item_id: str | None = None, root: str | Path = "", 
     Raises:
         StoreError: as `replay`, or the item was not tested by this run.
     """
-    store = store or RunStore()
-    predictions, frames, model = replay(run_id, root, store)
-    chosen = item_id or min(predictions["item_id"])
-    if chosen not in set(predictions["item_id"]):
-        raise StoreError(f"run {run_id} did not test {chosen!r}; its first item is {min(predictions['item_id'])!r}")
-    row = int(np.flatnonzero(predictions["item_id"] == chosen)[0])
-    spec = store.spec(run_id)
-    corpus = load_corpus(spec.data.corpus, str(root))
-    rate_hz = corpus.card.sample_rate_hz
-    hop_s = frame_sizes(spec.features, rate_hz)[1] / rate_hz
-    with torch.inference_mode():
-        stages = model.signals(*padded([frames[row]]))  # type: ignore[operator]
-    tables = []
-    for stage in (s for s in STAGES if s in stages):
-        values = stages[stage][0].double().numpy().reshape(len(frames[row]), -1)  # T x dimensions
-        frame, dimension = np.indices(values.shape)
-        long = {"frame": frame.ravel(), "time_s": frame.ravel() * hop_s, "dimension": dimension.ravel(), "value": values.ravel()}
-        tables.append(pd.DataFrame(long).assign(stage=stage))
-    whole = pd.concat(tables, ignore_index=True).assign(run_id=run_id, **predictions.iloc[row][["item_id", "truth", "prediction"]])
-    return whole[["run_id", "item_id", "truth", "prediction", "stage", "frame", "time_s", "dimension", "value"]]
+    return _flow(replay(run_id, root, store), item_id)
 
 
 def embeddings(run_id: str, root: str | Path = "", store: RunStore | None = None) -> pd.DataFrame:
@@ -145,20 +145,61 @@ def embeddings(run_id: str, root: str | Path = "", store: RunStore | None = None
     Raises:
         StoreError: as `replay`.
     """
-    predictions, frames, model = replay(run_id, root, store)
-    with torch.inference_mode():
-        inside = [model.signals(*padded([f]))["embedding"][0].double().numpy() for f in frames]  # type: ignore[operator]
-    spaces = {"embedding": np.stack(inside), "averaged features": np.stack([f.mean(axis=0, dtype=np.float64) for f in frames])}
-    tables = []
+    return _spaces(replay(run_id, root, store))
+
+
+def tables(run_id: str, root: str | Path = "", store: RunStore | None = None) -> dict[str, pd.DataFrame]:
+    """What is published of one run beside its counts: `signals` and `embeddings`, rounded to four digits.
+
+    Arguments and errors as `signal_flow`.
+    """
+    found = replay(run_id, root, store)
+    return {"signals": _flow(found, None).round(4), "embeddings": _spaces(found).round(4)}
+
+
+def _flow(found: Replay, item_id: str | None) -> pd.DataFrame:
+    predictions = found.predictions
+    run_id, first = str(predictions["run_id"].iloc[0]), str(min(predictions["item_id"]))
+    chosen = item_id or first
+    if chosen not in set(predictions["item_id"]):
+        raise StoreError(f"run {run_id} did not test {chosen!r}; its first item is {first!r}")
+    row = int(np.flatnonzero(predictions["item_id"] == chosen)[0])
+    frames = found.frames[row]
+    with torch.inference_mode(), _threads(1):
+        stages = found.model.signals(*padded([frames]))  # type: ignore[operator]
+    parts = []
+    for stage in (s for s in STAGES if s in stages):
+        values = stages[stage][0].double().numpy().reshape(len(frames), -1)  # T x dimensions
+        frame, dimension = np.indices(values.shape)
+        long = {"frame": frame.ravel(), "time_s": frame.ravel() * found.hop_s, "dimension": dimension.ravel(), "value": values.ravel()}
+        parts.append(pd.DataFrame(long).assign(stage=stage))
+    whole = pd.concat(parts, ignore_index=True).assign(run_id=run_id, **predictions.iloc[row][["item_id", "truth", "prediction"]])
+    return whole[["run_id", "item_id", "truth", "prediction", "stage", "frame", "time_s", "dimension", "value"]]
+
+
+def _spaces(found: Replay) -> pd.DataFrame:
+    chunks = [found.frames[i : i + _BATCH] for i in range(0, len(found.frames), _BATCH)]
+    with torch.inference_mode(), _threads(1):
+        inside = [found.model.signals(*padded(chunk))["embedding"].double().numpy() for chunk in chunks]  # type: ignore[operator]
+    spaces = {"embedding": np.concatenate(inside), "averaged features": np.stack([f.mean(axis=0, dtype=np.float64) for f in found.frames])}
+    parts = []
     for space, points in spaces.items():
         plane, explained = principal_plane(points)
-        table = predictions[["run_id", "item_id", "speaker", "truth"]].assign(space=space, pc_1=plane[:, 0], pc_2=plane[:, 1])
-        tables.append(
-            table.assign(
-                explained_1=explained[0], explained_2=explained[1], silhouette=float(silhouette_score(points, predictions["truth"]))
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
+        table = found.predictions[["run_id", "item_id", "speaker", "truth"]].assign(space=space, pc_1=plane[:, 0], pc_2=plane[:, 1])
+        quality = float(silhouette_score(points, found.predictions["truth"]))
+        parts.append(table.assign(explained_1=explained[0], explained_2=explained[1], silhouette=quality))
+    return pd.concat(parts, ignore_index=True)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """So many threads for a moment: a small network on more of them is slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,11 +220,3 @@ def principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     largest = np.abs(pca.components_).argmax(axis=1)
     signs = np.sign(pca.components_[[0, 1], largest])
     return pca.transform(points) * signs, pca.explained_variance_ratio_
-
-
-def tables(run_id: str, root: str | Path = "", store: RunStore | None = None) -> dict[str, pd.DataFrame]:
-    """What is published of one run beside its counts: `signals` and `embeddings`, rounded to four digits.
-
-    Arguments and errors as `signal_flow`.
-    """
-    return {"signals": signal_flow(run_id, None, root, store).round(4), "embeddings": embeddings(run_id, root, store).round(4)}

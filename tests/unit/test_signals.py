@@ -38,9 +38,9 @@ def runs(tmp_path_factory):
 def test_the_weights_give_the_stored_scores(runs):
     store, residual, plain, _ = runs
     for run_id in (residual, plain):
-        predictions, frames, model = signals.replay(run_id, store=store)
-        assert len(frames) == len(predictions)
-        assert not model.training
+        found = signals.replay(run_id, store=store)
+        assert len(found.frames) == len(found.predictions)
+        assert not found.model.training
 
 
 def test_weights_of_another_run_are_caught(runs, tmp_path):
