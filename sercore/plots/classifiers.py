@@ -15,6 +15,7 @@ from sercore.ledger import label
 from sercore.measurements import Measurements
 from sercore.overview import STORED, Case, Source
 from sercore.plots import show
+from sercore.results import Results
 
 #: The reference first, the proposed network second; shape and filling differ as well as colour.
 _STYLES = ((show.BLUE, "o", "-"), (show.ORANGE, "s", "--"))
@@ -241,6 +242,40 @@ def _price(source: Source, corpus: str, systems: Sequence[str]) -> tuple[Figure,
     ax.grid(axis="x", color="#e4e4e4")
     alt = f"Price of the protocol on {corpus}, paper minus strict: {'; '.join(said)}."
     return fig, alt, f"{alt} [{source.stamp(corpus)}]"
+
+
+def splits_compared(results: Results) -> Any:
+    """One system on a speaker split, on a random split that shares speakers, and with shuffled labels: UAR with intervals, and chance.
+
+    Args:
+        results: of `sercore.protocols.price_of_sharing`.
+
+    Returns:
+        The figure as HTML.
+    """
+    data, groups, said, names = Measurements(results), results.groups, [], []
+    fig, ax = show.canvas(0.55 * len(groups) + 1.2)
+    for y, row in enumerate(groups.to_dict("records")):
+        shuffled = ".shuffled" in row["group"]
+        name = "speakers mixed" if row["leaks"] else "speakers apart,\nlabels shuffled" if shuffled else "speakers apart"
+        interval = data.interval(row["group"])
+        colour, marker = (show.ORANGE, "s") if row["leaks"] else (show.GREY, "^") if shuffled else (show.BLUE, "o")
+        ax.hlines(y, 100 * interval.low, 100 * interval.high, color=colour, lw=2.5)
+        ax.plot(100 * interval.estimate, y, marker, color=colour, ms=8)
+        names.append(name)
+        words = " ".join(name.split())
+        said.append(f"{words} {100 * interval.estimate:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}] %")
+    chance = 100 / len(results.labels(groups["group"].iloc[0]))
+    ax.axvline(chance, color=show.BLACK, lw=1, ls=":", label=f"chance, {chance:.1f} %")
+    ax.set_yticks(range(len(groups)), names)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(groups) - 0.4, -0.6)
+    ax.set_xlim(0, None)
+    ax.set_xlabel("UAR (%), 95 % over speakers")
+    ax.grid(axis="x", color="#e4e4e4")
+    ax.legend(fontsize=9, frameon=False, loc="lower right")
+    alt = f"{label(groups['system'].iloc[0])} on {groups['corpus'].iloc[0]}: {'; '.join(said)}; chance {chance:.1f} %."
+    return show.figure(fig, alt, alt)
 
 
 def _system(case: Case, group: str) -> str:
