@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from sercore.baselines import FUNCTIONALS, fit_functionals_svm, functionals, majority_class
-from sercore.data import synthetic
 from sercore.data.splits import split_plan
-from sercore.features.cepstral import mfcc_chroma
 from sercore.metrics import uar
 from sercore.spec import SplitSpec
+from tests.synthetic_frames import table_and_frames
 
 CHANCE = 1 / 7
 
@@ -17,8 +16,8 @@ CHANCE = 1 / 7
 @pytest.fixture(scope="module")
 def corpus() -> tuple[pd.DataFrame, np.ndarray]:
     """The whole embedded corpus: item table, functionals (448, 506)."""
-    table = synthetic.read()
-    return table, np.stack([functionals(mfcc_chroma(*synthetic.waveform(item))) for _, item in table.iterrows()])
+    table, frames = table_and_frames()
+    return table, np.stack([functionals(frames[name]) for name in table["item_id"]])
 
 
 def pooled_uar(table, x, scheme, folds, labels):
