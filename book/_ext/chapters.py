@@ -146,6 +146,14 @@ def prepare(app: Sphinx, config: Any) -> None:
         say(f"chapters: ran {len(stale)} in {time.monotonic() - started:.0f} s")
 
 
+def prepare_or_stop(app: Sphinx, config: Any) -> None:
+    """`prepare`, whose refusals end the program with one clear message; Sphinx would bury it in a traceback of its own."""
+    try:
+        prepare(app, config)
+    except ExtensionError as error:
+        raise SystemExit(f"\n{error.message}") from None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("config-inited", prepare, priority=100)  # before the table of contents is read
+    app.connect("config-inited", prepare_or_stop, priority=100)  # before the table of contents is read
     return {"parallel_read_safe": True, "parallel_write_safe": True}
