@@ -111,9 +111,10 @@ def place(cached: Path, name: str) -> None:
 
 
 def forget_old(name: str, profile: str, keep: Path) -> None:
-    """Remove what a killed build left behind, and all but the newest executed versions of the chapter."""
-    for half in keep.parent.glob(f"{name}-{profile}-*.part.ipynb"):
-        half.unlink(missing_ok=True)
+    """Remove what a killed or failed build left behind, and all but the newest executed versions of the chapter."""
+    for pattern in ("part", "failed"):
+        for half in keep.parent.glob(f"{name}-{profile}-*.{pattern}.ipynb"):
+            half.unlink(missing_ok=True)
     versions = sorted(keep.parent.glob(f"{name}-{profile}-*.ipynb"), key=lambda p: p.stat().st_mtime, reverse=True)
     for old in [v for v in versions if v != keep][KEPT_VERSIONS - 1 :]:
         old.unlink(missing_ok=True)
