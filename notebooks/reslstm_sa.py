@@ -51,7 +51,7 @@ scheduler = ""          # empty: this process; local: one worker a core; local:N
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from sercore import grids, label_order, ledger, overview, results
+from sercore import grids, label_order, overview, results, tables
 from sercore.plots import classifiers, reslstm
 
 display(reslstm.network())
@@ -86,7 +86,8 @@ display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"))
 # a support vector machine on utterance functionals stand by for scale.
 
 # %%
-overview.table("reslstm_sa", shown)
+display(tables.runs("reslstm_sa", shown))
+display(Markdown(tables.provenance(shown)))
 
 # %% [markdown]
 # ## Published and ours
@@ -94,7 +95,8 @@ overview.table("reslstm_sa", shown)
 # by the [fixed rule](../reading_guide.md). The printed values are the mean and the best of ten runs. Only stored full runs are compared.
 
 # %%
-ledger.table(results.load_results("reslstm_sa"), source="reslstm2026", locator="Table I")
+stored = results.load_results("reslstm_sa")
+tables.published(stored, source="reslstm2026", locator="Table I")
 
 # %%
 display(classifiers.score_against_parameters(shown))
@@ -116,7 +118,7 @@ display(classifiers.price_of_protocol(shown))
 # favour one of them.
 
 # %%
-display(overview.search_table("reslstm_sa"))
+display(tables.searches("reslstm_sa"))
 display(reslstm.trials(grids.published_trials("reslstm_sa")))
 
 # %% [markdown]
@@ -142,7 +144,8 @@ cases = overview.cases(shown)
 order = label_order.compare_label_orders(shown)
 display(Markdown(str(order) if order else "**Label order: not run.** It needs stored full runs of ResLSTM-SA-h64 on RAVDESS."))
 if order:
-    display(ledger.styled(order.table.round(1).astype(str), "Recall in per cent, read in both orders, and ours", "label-order"))
+    rows = order.table.round(1).to_dict("records")
+    display(tables.compact(rows, "Recall in per cent, read in both orders, and ours", "label-order"))
 display(classifiers.confusion(cases))
 
 # %% [markdown]
@@ -159,10 +162,8 @@ display(classifiers.learning_curves(cases))
 # is over the pairs of one table. *Detectable* is the true difference that would have been found four times in five.
 
 # %%
-judged = ledger.verdicts(results.load_results("reslstm_sa"), "reslstm2026")
-counts = ledger.counts_by_source(judged).reset_index()
-display(overview.comparison_table(shown))
-display(ledger.styled(counts, "Numbers and settings of this paper by verdict", "verdict-counts"))
+display(tables.pairs(shown))
+display(tables.verdict_counts(stored, "reslstm2026"))
 display(Markdown("**" + overview.answer(shown) + "**"))
 
 # %% [markdown]

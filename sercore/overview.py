@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
-from sercore import ledger, signals, tune
+from sercore import ledger, signals
 from sercore.data.corpora import CORPORA
 from sercore.data.splits import SCHEMES
-from sercore.experiment import BASELINES
-from sercore.grids import FULL_SEEDS, published_trials
-from sercore.measurements import Measurements
+from sercore.grids import FULL_SEEDS
 from sercore.publication import promised_specs
 from sercore.results import Results, load_results
 
@@ -141,28 +137,6 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
     return found
 
 
-def search_table(chapter: str) -> Styler:
-    """The searches published with a chapter: their budget, the best trial's score and the values it chose; `not run` where missing."""
-    trials, rows = published_trials(chapter), []
-    for specs in promised_specs(chapter, ["ravdess", "emodb"]):
-        spec = specs[0]
-        if spec.model.name in BASELINES:
-            continue
-        study = tune.study_name(spec)
-        mine = trials[trials["study"] == study]
-        row = {"corpus": spec.data.corpus, "system": ledger.label(spec.model.name), "objective on": f"{study.rpartition('.')[2]} speakers"}
-        if (best := tune.best_parameters(trials, study)) is None:
-            rows.append(row | {"trials": "not run"})
-            continue
-        whole = mine[mine["state"] == "complete"]
-        row |= {"trials": len(mine), "of them whole": len(whole), "best UAR": f"{100 * whole['value'].max():.1f} %"}
-        rows.append(row | {name.replace("_", " "): f"{value:.3g}" for name, value in best.items()})
-    frame = pd.DataFrame(rows, dtype=object).fillna("")
-    return ledger.styled(
-        frame, f"Searches: {tune.TRIALS} trials of {tune.TRIAL_EPOCHS} epochs on {len(tune.TRIAL_FOLDS)} folds each", "search"
-    )
-
-
 def missing(chapter: str, corpora: Sequence[str] = ("ravdess", "emodb")) -> pd.DataFrame:
     """Groups of the promised full grid that are not stored whole: `corpus, protocol, system, folds, seeds, stored_seeds`."""
     stored = load_results(chapter)
@@ -175,85 +149,6 @@ def missing(chapter: str, corpora: Sequence[str] = ("ravdess", "emodb")) -> pd.D
             row = {"corpus": spec.data.corpus, "protocol": spec.protocol, "system": spec.model.name}
             rows.append(row | {"folds": len({s.split.fold for s in specs}), "seeds": wanted, "stored_seeds": have})
     return pd.DataFrame(rows, columns=["corpus", "protocol", "system", "folds", "seeds", "stored_seeds"])
-
-
-def table(chapter: str, shown: Sequence[Source]) -> Styler:
-    """Every group of runs, this build's and the stored ones, and what was promised and is not run yet.
-
-    Args:
-        chapter: whose promised grid to compare with.
-        shown: of `sources`.
-
-    Returns:
-        A styled table: origin, corpus, protocol, system, UAR with its 95 % interval over speakers, extent, when, device, revision.
-    """
-    rows: list[dict[str, Any]] = []
-    for source in shown:
-        data = Measurements(source.results)
-        for group in source.results.groups.to_dict("records"):
-            runs = source.results.runs[source.results.runs["group"] == group["group"]]
-            rows.append(
-                {
-                    "what": f"{source.origin}, {group['profile']}",
-                    "corpus": group["corpus"],
-                    "protocol": group["protocol"],
-                    "system": ledger.label(group["system"]),
-                    "UAR [95 %]": data.in_words(group["group"]),
-                    "recordings": group["n_items"],
-                    "speakers": group["n_speakers"],
-                    "folds": group["folds"],
-                    "seeds": "-" if group["system"] in BASELINES else group["seeds"],
-                    "made": _made(runs),
-                }
-            )
-    for row in missing(chapter).to_dict("records"):
-        had = f"not run in full ({row['stored_seeds']} of {row['seeds']} seeds)" if row["stored_seeds"] else "not run"
-        rows.append(
-            {
-                "what": "promised",
-                "corpus": row["corpus"],
-                "protocol": row["protocol"],
-                "system": ledger.label(row["system"]),
-                "UAR [95 %]": had,
-            }
-            | {"folds": row["folds"], "seeds": "-" if row["system"] in BASELINES else row["seeds"], "made": ""}
-        )
-    frame = pd.DataFrame(rows, dtype=object).fillna("")
-    return ledger.styled(frame, "What was run: this build, and stored from full runs", uuid=f"overview-{chapter}")
-
-
-def comparison_table(shown: Sequence[Source]) -> Styler:
-    """ResLSTM-SA against LSTM-SA of the same size, wherever both were run; p corrected by Holm inside each corpus and protocol.
-
-    Returns:
-        A styled table; one row that says `not run` where no pair was run on stored recordings.
-    """
-    pairs = [(f"reslstm_sa_{size}", f"lstm_sa_{size}") for size in ("h32", "h64", "h128")]
-    rows: list[dict[str, Any]] = []
-    for source in shown:
-        for (corpus, protocol, variant), _ in source.results.groups.groupby(["corpus", "protocol", "variant"], sort=False):
-            found = ledger.comparisons(source.results, pairs, corpus, protocol, variant)
-            rows += [{"what": source.origin, "corpus": corpus, "protocol": protocol} | _in_words(row) for row in found.to_dict("records")]
-    if not any(row["what"] == STORED for row in rows):
-        rows.append(
-            {"what": STORED, "corpus": "ravdess, emodb", "protocol": "strict", "systems": "ResLSTM-SA - LSTM-SA", "difference": "not run"}
-        )
-    frame = pd.DataFrame(rows, dtype=object).fillna("")
-    return ledger.styled(frame, "Paired over speakers: points of UAR, 95 % interval, exact sign-flip test", uuid="comparisons")
-
-
-def _in_words(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "systems": f"{row['system']} - {row['reference']}",
-        "difference": f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]",
-        "p": f"{row['p']:.2g}",
-        "p (Holm)": f"{row['p_holm']:.2g}",
-        "smallest p possible": f"{row['p_min']:.2g}",
-        "p (Wilcoxon)": f"{row['p_wilcoxon']:.2g}",
-        "detectable": f"{100 * row['detectable']:.1f}",
-        "speakers": row["speakers"],
-        "seeds": row["seeds"],
-    }
 
 
 def answer(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")) -> str:

@@ -24,6 +24,7 @@ from sercore.measurements import Measurements
 from sercore.results import Results, collect
 from sercore.spec import LEAKS, PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec
 from sercore.sweep import run_all
+from sercore.tables import compact
 
 #: Schemes shown for a corpus, in order, with what they are.
 SCHEMES_SHOWN = {
@@ -72,24 +73,23 @@ def gather(names: Sequence[str], roots: Mapping[str, str | Path]) -> dict[str, C
 
 
 def cards_table(shown: Mapping[str, Corpus]) -> Styler:
-    """One row a corpus: what its card says, and whether this build read the recordings."""
-    rows = []
+    """One column a corpus: what its card says, and whether this build read the recordings."""
+    columns = {}
     for name, corpus in shown.items():
         card, sexes = corpus.card, Counter(corpus.card.genders.values())
         made = CORPORA[name].render is not None
-        rows.append(
-            {
-                "corpus": name,
-                "recordings": card.files,
-                "speakers": f"{len(card.speakers)} ({sexes['female']} women, {sexes['male']} men)",
-                "emotions": f"{len(card.emotions)}: " + ", ".join(f"{k} {v}" for k, v in card.emotions.items()),
-                "rate": f"{card.sample_rate_hz / 1000:g} kHz",
-                "language": ", ".join(card.languages),
-                "licence": card.licence,
-                "this build": "made on the fly" if made else "read from disk" if corpus.root else "not at hand: file list of the card",
-            }
-        )
-    return ledger.styled(pd.DataFrame(rows), "Corpus cards", "cards")
+        columns[name] = {
+            "recordings": card.files,
+            "speakers": f"{len(card.speakers)} ({sexes['female']} women, {sexes['male']} men)",
+            "emotions": f"{len(card.emotions)}: " + ", ".join(f"{k} {v}" for k, v in card.emotions.items()),
+            "sampling rate": f"{card.sample_rate_hz / 1000:g} kHz",
+            "language": ", ".join(card.languages),
+            "labels": card.label_process.partition(". ")[0].rstrip("."),
+            "licence": card.licence,
+            "this build": "made on the fly" if made else "read from disk" if corpus.root else "not at hand: file list of the card",
+        }
+    rows = [{"": field} | {name: card[field] for name, card in columns.items()} for field in next(iter(columns.values()))]
+    return compact(rows, "Corpus cards", "cards")
 
 
 def check_table(shown: Mapping[str, Corpus]) -> Styler:
@@ -97,14 +97,14 @@ def check_table(shown: Mapping[str, Corpus]) -> Styler:
     rows = []
     for name, corpus in shown.items():
         if CORPORA[name].render is None and corpus.root is None:
-            command = f"sercore corpora check {name} --root <folder>"
+            command = f"sercore corpora check {name} --root FOLDER"
             rows.append({"corpus": name, "files": "not run", "card": corpus.card.files, "problems": "", "notes": command})
             continue
         report = check_corpus(name, corpus.root, progress=False)
         notes = Counter(finding.kind.replace("_", " ") for finding in report.notes)
         found = {"corpus": name, "files": report.files.found, "card": report.files.expected, "problems": len(report.problems)}
         rows.append(found | {"notes": ", ".join(f"{kind}: {count}" for kind, count in notes.items()) or "none"})
-    return ledger.styled(pd.DataFrame(rows), "Decoded and compared with the card", "check")
+    return compact(rows, "Decoded and compared with the card", "check")
 
 
 def factors_table(corpus: Corpus) -> Styler:
@@ -112,8 +112,8 @@ def factors_table(corpus: Corpus) -> Styler:
     columns = ["gender", "pitch_hz", "tract_cm", "breathiness"]
     voices = corpus.items.groupby("speaker")[columns].first().reset_index()
     voices.insert(2, "recordings", corpus.items.groupby("speaker").size().to_numpy())
-    voices = voices.rename(columns={"pitch_hz": "pitch at rest (Hz)", "tract_cm": "vocal tract (cm)"}).astype(str)
-    return ledger.styled(voices, "The eight voices, as they were set", "voices")
+    voices = voices.rename(columns={"pitch_hz": "pitch at rest (Hz)", "tract_cm": "vocal tract (cm)"})
+    return compact(voices.to_dict("records"), "The voices, as they were set", "voices")
 
 
 def plans(corpus: Corpus, scheme: str) -> list[SplitPlan]:
@@ -129,25 +129,32 @@ def shared_table(shown: Mapping[str, Corpus]) -> Styler:
         for scheme in SCHEMES_SHOWN[name]:
             made = plans(corpus, scheme)
             kinds = Counter(f.kind for plan in made for f in audit_plan(plan, corpus.items))
-            row = {"corpus": name, "scheme": scheme, "folds": len(made)}
-            unknown = {"text_overlap": corpus.items["text"].eq("").all(), "duplicate_audio": corpus.items["audio_id"].eq("").all()}
+            unheard = {"text_overlap": corpus.items["text"].eq("").all(), "duplicate_audio": corpus.items["audio_id"].eq("").all()}
+            row = {"corpus, scheme": f"{name}, {scheme}", "folds": len(made)}
             for kind in KINDS:
-                row[kind.replace("_", " ")] = (
-                    "not known" if unknown.get(kind) else "found, declared" if _declared(kind, kinds) else kinds[kind]
-                )
+                row[kind.replace("_", " ")] = "not known" if unheard.get(kind) else _found(kind, kinds)
             rows.append(row)
-    return ledger.styled(pd.DataFrame(rows).astype(str), "What two sides share (shared text is reported, all else refused)", "shared")
+    return compact(rows, "What two sides share, over all folds (shared text is reported, all else refused)", "shared")
 
 
-def _declared(kind: str, kinds: Counter) -> bool:
-    return kind == "speaker_overlap" and kinds[kind] > 0  # only the random scheme has any, and only declared
+def _found(kind: str, kinds: Counter) -> str:
+    """What was found of a kind; only the random scheme has shared speakers, and only declared."""
+    return (
+        "none"
+        if not kinds[kind]
+        else "declared"
+        if kind == "speaker_overlap"
+        else "reported"
+        if kind == "text_overlap"
+        else str(kinds[kind])
+    )
 
 
 def leaks_table() -> Styler:
     """Every leak by name: what it means, and which publication's own data handling has it."""
     sources = {leak: [s for s, leaks in PAPER_LEAKS.items() if leak in leaks] for leak in LEAKS}
     rows = [{"leak": name, "means": meaning, "in the protocol of": ", ".join(sources[name])} for name, meaning in LEAKS.items()]
-    return ledger.styled(pd.DataFrame(rows), "Leaks: every way in which data handling may flatter, by name", "leaks")
+    return compact(rows, "Leaks: every way in which data handling may flatter, by name", "leaks")
 
 
 def refusals(items: pd.DataFrame) -> Styler:
@@ -174,7 +181,7 @@ def refusals(items: pd.DataFrame) -> Styler:
     for name, (table, training, testing) in tries.items():
         said = _refusal(lambda t=table, a=training, b=testing: make_plan(t, a, held, b, scheme="planted", fold=0))
         rows.append({"planted": name, "answer": said})
-    return ledger.styled(pd.DataFrame(rows), "Four planted leaks, and what the split plan says", "refusals")
+    return compact(rows, "Four planted leaks, and what the split plan says", "refusals")
 
 
 def _refusal(attempt: Callable[[], Any]) -> str:

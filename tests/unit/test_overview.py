@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import overview
-from sercore.results import Results, publish
+from sercore import overview, tables
+from sercore.results import Results, load_results, publish
 
 
 def rows(corpus: str, protocol: str, seeds: int, gain: float, size: str = "h64", profile: str = "full") -> Results:
@@ -70,13 +70,13 @@ def test_without_stored_rows_everything_promised_is_not_run(tmp_path, monkeypatc
     monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path))
     shown = overview.sources("reslstm_sa", rows("synthetic", "strict", 2, 0.3, "h32", "quick"))
     assert overview.answer(shown).startswith("Not run: ")
-    table = overview.table("reslstm_sa", shown).data
-    assert (table[table["what"] == "promised"]["UAR [95 %]"] == "not run").all()
-    assert len(table[table["what"] == "promised"]) == 12
+    table = tables.runs("reslstm_sa", shown).data
+    assert (table[table["from"] == "promised"]["UAR [95 %]"] == "not run").all()
+    assert len(table[table["from"] == "promised"]) == 12
     assert "never compared" in overview.not_comparable(shown)
     assert "not a result about speech" in overview.cases(shown)[0].stamp
-    assert overview.comparison_table(shown).data.iloc[-1]["difference"] == "not run"
-    assert set(overview.search_table("reslstm_sa").data["trials"]) == {"not run"}
+    assert tables.pairs(shown).data.iloc[-1]["difference [95 %]"] == "not run"
+    assert set(tables.searches("reslstm_sa").data["trials"]) == {"not run"}
 
 
 def test_stored_rows_answer_and_are_stamped(stored):
@@ -88,7 +88,7 @@ def test_stored_rows_answer_and_are_stamped(stored):
     assert second.corpus == "synthetic"
     missing = overview.missing("reslstm_sa")
     assert not ((missing["protocol"] == "strict") & missing["corpus"].eq("ravdess") & missing["system"].str.contains("lstm")).any()
-    assert set(overview.comparison_table(shown).data["what"]) == {"this build", "stored full runs"}
+    assert set(tables.pairs(shown).data["from"]) == {"this build", "stored"}
 
 
 def test_a_quick_run_that_stands_in_for_a_full_one_is_caught(tmp_path, monkeypatch):
@@ -101,10 +101,26 @@ def test_a_quick_run_that_stands_in_for_a_full_one_is_caught(tmp_path, monkeypat
 def test_fewer_seeds_than_promised_are_counted(tmp_path, monkeypatch):
     monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path))
     publish("reslstm_sa", rows("ravdess", "strict", 6, 0.2))
-    table = overview.table("reslstm_sa", overview.sources("reslstm_sa")).data
+    table = tables.runs("reslstm_sa", overview.sources("reslstm_sa")).data
     assert (table["UAR [95 %]"] == "not run in full (6 of 10 seeds)").sum() == 2
 
 
 def test_the_pair_is_the_largest_size_that_has_both():
     groups = pd.DataFrame({"group": list("abc"), "system": ["lstm_sa_h64", "lstm_sa_h32", "reslstm_sa_h32"]})
     assert overview._pair(groups, ("h64", "h32", "h128")) == ("b", "c")
+
+
+def test_table_one_is_shown_with_verdicts_reasons_and_without_empty_columns(stored):
+    page = tables.published(load_results("reslstm_sa"), "reslstm2026", "Table I").data
+    assert "ours, strict" in page
+    assert "ours, paper protocol" in page  # the numbers of parameters are there without a run
+    assert "ours, paper protocol" not in tables.published(load_results("reslstm_sa"), "reslstm2026", "Sec. IV-A").data
+    assert "<details>" in page
+    assert "not run" in page
+    assert "- stored full runs: ravdess" in tables.provenance(overview.sources("reslstm_sa"))
+    counted = tables.verdict_counts(load_results("reslstm_sa"), "reslstm2026").data
+    assert {"as stated", "not run"} <= set(counted["verdict"])
+
+
+def test_a_tag_in_a_table_is_caught():
+    assert "<b>" not in tables.compact([{"a": "<b>"}], "x", "y").to_html()

@@ -38,7 +38,7 @@ def test_a_plan_that_were_accepted_is_caught():
 
 def test_corpora_that_are_not_at_hand_are_said_so():
     shown = {"emodb": protocols.from_card("emodb")}
-    assert protocols.cards_table(shown).data["this build"].item() == "not at hand: file list of the card"
+    assert protocols.cards_table(shown).data["emodb"].iloc[-1] == "not at hand: file list of the card"
     assert protocols.check_table(shown).data["files"].item() == "not run"
     assert set(protocols.shared_table(shown).data["duplicate audio"]) == {"not known"}
 
@@ -46,8 +46,8 @@ def test_corpora_that_are_not_at_hand_are_said_so():
 def test_a_random_scheme_is_said_to_share_speakers():
     items = synthetic.read(repetitions=1)
     shown = {"synthetic": Corpus("synthetic", None, items, protocols.from_card("emodb").card)}
-    table = protocols.shared_table(shown).data.set_index("scheme")["speaker overlap"]
-    assert table.to_dict() == {"speakers_4": "0", "random_5": "found, declared"}
+    table = protocols.shared_table(shown).data.set_index("corpus, scheme")["speaker overlap"]
+    assert table.to_dict() == {"synthetic, speakers_4": "none", "synthetic, random_5": "declared"}
 
 
 def test_the_price_is_mixed_minus_apart():
