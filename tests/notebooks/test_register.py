@@ -50,6 +50,12 @@ def test_registered_parameters_are_the_chapters_own(chapter, profile):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS.values(), ids=list(CHAPTERS))
+def test_registered_title_is_the_pages(chapter):
+    first = next(cell.source for cell in run.read_notebook(chapter.notebook).cells if cell.cell_type == "markdown")
+    assert f"# {chapter.title}" in first.splitlines()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS.values(), ids=list(CHAPTERS))
 def test_a_chapter_is_short_and_defines_nothing(chapter):
     cells = code_cells(chapter)
     assert len(cells) <= MOST_CELLS
