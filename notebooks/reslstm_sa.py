@@ -130,7 +130,8 @@ display(reslstm.trials(grids.published_trials("reslstm_sa")))
 
 # %%
 for one in overview.inside(shown, roots):
-    display(reslstm.signal_flow(one.signals, one.stamp))
+    if one.signals is not None:
+        display(reslstm.signal_flow(one.signals, one.stamp))
     display(reslstm.embeddings(one.embeddings, one.stamp))
 
 # %% [markdown]

@@ -106,9 +106,12 @@ def _pair(groups: pd.DataFrame, sizes: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Inside:
-    """One trained network seen from inside: rows of `sercore.signals`, and what they are of."""
+    """One trained network seen from inside: rows of `sercore.signals`, and what they are of.
 
-    signals: pd.DataFrame
+    `signals` is None for stored rows: frames of recordings are not published.
+    """
+
+    signals: pd.DataFrame | None
     embeddings: pd.DataFrame
     stamp: str
 
@@ -125,9 +128,10 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
     found = []
     for source in shown:
         extras = source.results.extras
-        if {"signals", "embeddings"} <= set(extras):
-            run = str(extras["signals"]["run_id"].iloc[0])
-            found.append(Inside(extras["signals"], extras["embeddings"], f"{source.origin}, run {run}: fold 0, seed 0"))
+        if len(rows := extras.get("embeddings", pd.DataFrame())):
+            run = source.results.runs[source.results.runs["run_id"].eq(rows["run_id"].iloc[0])]
+            stamp = f"{source.origin}, {run['group'].iloc[0]}, fold 0, seed 0" if len(run) else source.origin
+            found.append(Inside(None, rows, stamp))
     for case in (c for c in cases(shown) if c.stamp.startswith(THIS_BUILD)):
         runs = case.results.runs
         for run in runs.loc[runs["group"].eq(case.groups[-1]) & runs["fold"].eq(0) & runs["seed"].eq(0), "run_id"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercore import tune
+from sercore import signals, tune
 from sercore.errors import StoreError
 from sercore.experiment import BASELINES
 from sercore.grids import FULL_SEEDS, chapter_specs, finished_runs, published_trials, tuned
@@ -48,7 +48,8 @@ def finished_results(
 
     Returns:
         `(results, left_out)`: whole seeds only; `results.extras["trials"]` has the searches that the specs rest on, beside those published
-        before; `left_out` has a line for each grid whose search is not complete.
+        before, `extras["embeddings"]` one run seen from inside, where it is among them; `left_out` has a line for each grid whose search
+        is not complete.
 
     Raises:
         StoreError: nothing of the grids is finished.
@@ -66,7 +67,25 @@ def finished_results(
         raise StoreError(f"no seed of the full grid of {chapter} is finished in all folds; {'; '.join(left_out) or 'run it first'}")
     studies = {tune.study_name(spec) for spec in specs if spec.model.name not in BASELINES}
     results = collect(chapter, records, profile="full")
-    return replace(results, extras={**results.extras, "trials": _trials(chapter, studies)}), left_out
+    extras = {**results.extras, "trials": _trials(chapter, studies)}
+    try:
+        extras |= _embeddings(results, roots or {})
+    except StoreError as error:
+        left_out.append(f"embeddings: {error}")
+    return replace(results, extras=extras), left_out
+
+
+def _embeddings(results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
+    """Test recordings of one run in two principal planes; the run is fixed beforehand, so that no result chooses it.
+
+    Frames of recordings are not published: they are too near to the recordings themselves.
+    """
+    shown = results.groups[results.groups["corpus"].eq("ravdess") & results.groups["system"].eq("reslstm_sa_h64")]
+    shown = shown[shown["protocol"].eq("strict") & shown["variant"].eq("definition")]
+    runs = results.runs[results.runs["group"].isin(shown["group"]) & results.runs["fold"].eq(0) & results.runs["seed"].eq(0)]
+    if runs.empty:
+        return {}
+    return {"embeddings": signals.embeddings(runs["run_id"].iloc[0], roots.get("ravdess", "")).round(4)}
 
 
 def _trials(chapter: str, studies: set[str]) -> pd.DataFrame:

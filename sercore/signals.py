@@ -149,7 +149,7 @@ def embeddings(run_id: str, root: str | Path = "", store: RunStore | None = None
 
 
 def tables(run_id: str, root: str | Path = "", store: RunStore | None = None) -> dict[str, pd.DataFrame]:
-    """What is published of one run beside its counts: `signals` and `embeddings`, rounded to four digits.
+    """What a page shows of one run: `signals` and `embeddings`, rounded to four digits; the run is replayed once.
 
     Arguments and errors as `signal_flow`.
     """

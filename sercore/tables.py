@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from sercore import ledger, tune
+from sercore import verdicts as rule
 from sercore.experiment import BASELINES
 from sercore.grids import published_trials
 from sercore.measurements import Measurements
@@ -33,6 +34,7 @@ def compact(rows: Sequence[dict[str, Any]], caption: str, name: str, whole: Sequ
     frame = pd.DataFrame(rows, dtype=object).fillna("").astype(str)
     style = ledger.styled(frame, caption, name).format(escape="html")
     style = style.set_properties(subset=[c for c in whole if c in frame], **{"white-space": "nowrap"})
+    style = style.set_table_styles([{"selector": "td, th", "props": "padding: 0.2rem 0.4rem"}], overwrite=False)
     return style.set_table_attributes('class="ledger-table" style="font-size:0.85rem;line-height:1.35"')
 
 
@@ -97,7 +99,8 @@ def published(results: Results, source: str, locator: str) -> Any:
             quantity = quantity.replace(word, "")
         extent = ", ".join(str(line[key]) for key in ("recordings", "speakers", "folds", "seeds") if line.get(key, "") != "")
         row = {"system": line["system"] if line["system"] != previous else "", "quantity": quantity, "published": line["published"]}
-        row |= {"ours, paper protocol": line["ours, its protocol"], "ours, strict": line["ours, strict"]}
+        open_ = rule.NOT_RUN if line["verdict"] == rule.NOT_RUN else ""
+        row |= {"ours, paper protocol": line["ours, its protocol"] or open_, "ours, strict": line["ours, strict"] or open_}
         row |= {"recordings, speakers, folds, seeds": extent, "verdict": line["verdict"]}
         rows.append(row)
         previous = line["system"]
@@ -106,7 +109,7 @@ def published(results: Results, source: str, locator: str) -> Any:
             reasons.append(f"<li><strong>{html.escape(name)}.</strong> {html.escape(line['why'])}</li>")
     if not any(row["ours, strict"] for row in rows):  # facts have one value of ours, whatever the protocol
         rows = [{"ours" if key == "ours, paper protocol" else key: value for key, value in row.items()} for row in rows]
-    table = compact(_filled(rows), f"{source}, {locator}", f"published-{source}-{locator}", ("system", "published"))
+    table = compact(_filled(rows), f"{source}, {locator}", f"published-{source}-{locator}", ("system",))
     opened = f"<details><summary>Why, row by row</summary><ul style='font-size:0.9rem'>{''.join(reasons)}</ul></details>"
     return HTML(table.to_html() + opened)
 
@@ -169,6 +172,6 @@ def verdict_counts(results: Results, source: str) -> Styler:
     """How many numbers and settings of a source have which verdict, one row a verdict."""
     judged = ledger.verdicts(results, source)
     counts = pd.crosstab(judged["verdict"], judged["row"])
-    order = [v for v in ledger.rule.VERDICTS if v in counts.index]
+    order = [v for v in rule.VERDICTS if v in counts.index]
     rows = [{"verdict": v, "numbers": counts.get("claim", {}).get(v, 0), "settings": counts.get("setting", {}).get(v, 0)} for v in order]
     return compact(rows, f"{source}: how many numbers and settings have which verdict", f"counts-{source}")

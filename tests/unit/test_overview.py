@@ -122,5 +122,14 @@ def test_table_one_is_shown_with_verdicts_reasons_and_without_empty_columns(stor
     assert {"as stated", "not run"} <= set(counted["verdict"])
 
 
+def test_stored_embeddings_are_shown_and_no_frames(stored):
+    kept = load_results("reslstm_sa")
+    run = kept.runs[kept.runs["group"].str.contains("reslstm")].iloc[0]
+    kept.extras["embeddings"] = pd.DataFrame({"run_id": [run["run_id"]], "item_id": ["a"]})
+    (inside,) = overview.inside([overview.Source(overview.STORED, kept)])
+    assert inside.signals is None
+    assert run["group"] in inside.stamp
+
+
 def test_a_tag_in_a_table_is_caught():
     assert "<b>" not in tables.compact([{"a": "<b>"}], "x", "y").to_html()
