@@ -33,8 +33,10 @@ class Source:
     def stamp(self, corpus: str) -> str:
         """One line that says what the rows of a corpus are: origin and extent, and for stored ones when, on what device, which revision."""
         mine = self.results.of(corpus=corpus)
-        folds, seeds = int(mine.groups["folds"].max()), int(mine.groups["seeds"].max())
-        extent = f"{corpus}, {folds} of {SCHEMES[mine.groups['split'].iloc[0]][0] or 'all'} folds, {seeds} seeds"
+        folds, by_protocol = int(mine.groups["folds"].max()), mine.groups.groupby("protocol", sort=False)["seeds"].max()
+        one = by_protocol.nunique() == 1
+        seeds = f"{by_protocol.iloc[0]} seeds" if one else ", ".join(f"{n} seeds {protocol}" for protocol, n in by_protocol.items())
+        extent = f"{corpus}, {folds} of {SCHEMES[mine.groups['split'].iloc[0]][0] or 'all'} folds, {seeds}"
         if self.origin == THIS_BUILD:
             profile = mine.groups["profile"].iloc[0]
             if CORPORA[corpus].render is not None:
@@ -92,7 +94,7 @@ def cases(shown: Sequence[Source], size: str = "") -> list[Case]:
             protocol = "strict" if here.groups["protocol"].eq("strict").any() else here.groups["protocol"].iloc[0]
             here = here.of(protocol=protocol)
             if pair := _pair(here.groups, (size,) if size else ("h64", "h32", "h128")):
-                found.append(Case(source.stamp(corpus), corpus, protocol, here, pair))
+                found.append(Case(Source(source.origin, here).stamp(corpus), corpus, protocol, here, pair))
     return found
 
 
@@ -130,14 +132,16 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
         extras = source.results.extras
         if len(rows := extras.get("embeddings", pd.DataFrame())):
             run = source.results.runs[source.results.runs["run_id"].eq(rows["run_id"].iloc[0])]
-            stamp = f"{source.origin}, {run['group'].iloc[0]}, fold 0, seed 0" if len(run) else source.origin
+            corpus, system, _, protocol, _ = run["group"].iloc[0].split(".") if len(run) else ("", "", "", "", "")
+            stamp = f"{source.origin}: {ledger.label(system)}, {corpus}, {protocol}, fold 0, seed 0"
             found.append(Inside(None, rows, stamp))
     for case in (c for c in cases(shown) if c.stamp.startswith(THIS_BUILD)):
         runs = case.results.runs
         for run in runs.loc[runs["group"].eq(case.groups[-1]) & runs["fold"].eq(0) & runs["seed"].eq(0), "run_id"]:
             root = (roots or {}).get(case.corpus, "")
             stamp = f"{case.stamp}; {ledger.label(case.groups[-1].split('.')[1])}, fold 0, seed 0"
-            found.append(Inside(*signals.tables(run, root).values(), stamp))
+            rows = signals.tables(run, root)
+            found.append(Inside(rows["signals"], rows["embeddings"], stamp))
     return found
 
 

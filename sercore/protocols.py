@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def refusals(items: pd.DataFrame) -> Styler:
     }
     rows = []
     for name, (table, training, testing) in tries.items():
-        said = _refusal(lambda t=table, a=training, b=testing: make_plan(t, a, held, b, scheme="planted", fold=0))
+        said = _refusal(partial(make_plan, table, training, held, testing, scheme="planted", fold=0))
         rows.append({"planted": name, "answer": said})
     return compact(rows, "Four planted leaks, and what the split plan says", "refusals")
 

@@ -48,7 +48,7 @@ def network() -> Any:
         ax.text(4.9, middle - 0.25, size, ha="center", va="center", fontsize=8.5, color="#555555")
     for above, below in zip(centres, centres[1:], strict=False):
         ax.add_patch(FancyArrowPatch((4.9, above - 0.55), (4.9, below + 0.55), arrowstyle="-|>", mutation_scale=11, color=show.BLACK))
-    bend = {"connectionstyle": "bar,fraction=0.25", "arrowstyle": "-|>", "mutation_scale": 11}
+    bend: Any = {"connectionstyle": "bar,fraction=0.25", "arrowstyle": "-|>", "mutation_scale": 11}
     ax.add_patch(FancyArrowPatch((2.15, 13.3), (2.15, 9.4), color=show.ORANGE, lw=2, **bend))
     ax.text(0.55, 9.85, "skip", fontsize=9, color=show.ORANGE, rotation=90, va="center")
     alt = (

@@ -16,7 +16,7 @@ WIDTH_IN, DPI, SHOWN_PX = 5.4, 160, 640
 #: Okabe and Ito's colours, told apart by readers with any colour vision.
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8a8a8a", "#1a1a1a"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK, GREY)
-_STYLE = {
+_STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
