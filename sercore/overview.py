@@ -34,7 +34,7 @@ class Source:
         """One line that says what the rows of a corpus are: origin and extent, and for stored ones when, on what device, which revision."""
         mine = self.results.of(corpus=corpus)
         folds, by_protocol = int(mine.groups["folds"].max()), mine.groups.groupby("protocol", sort=False)["seeds"].max()
-        one = by_protocol.nunique() == 1
+        one = len(set(by_protocol)) == 1
         seeds = f"{by_protocol.iloc[0]} seeds" if one else ", ".join(f"{n} seeds {protocol}" for protocol, n in by_protocol.items())
         extent = f"{corpus}, {folds} of {SCHEMES[mine.groups['split'].iloc[0]][0] or 'all'} folds, {seeds}"
         if self.origin == THIS_BUILD:
