@@ -32,7 +32,8 @@ profile = "quick"      # quick | full
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from sercore import ledger, protocols, results, tables
+from sercore import ledger, results
+from sercore.pages import protocols, tables
 from sercore.plots import classifiers
 from sercore.plots import corpora as pictures
 

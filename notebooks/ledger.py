@@ -27,13 +27,13 @@ Markdown(ledger.in_a_sentence(state))
 #
 # ## Method
 # Each published number is one row of `book/claims/claims.csv`. `map.csv` says what ours is: rows of our own results, or a check that
-# computes a fact from the code. The verdict follows from a rule that was fixed before the runs ({func}`sercore.verdicts.judge`); the
+# computes a fact from the code. The verdict follows from a rule that was fixed before the runs ({func}`sercore.ledger.rule.judge`); the
 # [reading guide](../reading_guide.md) has it in words. With $S$ seeds of ours (mean $m$, standard deviation $s$) and $R$ published runs, a
 # value is *reproduced* if it lies in
 #
 # $$ m \pm t_{S-1}\; s \sqrt{1/S + 1/R} , $$
 #
-# the interval for the mean of $R$ further runs on the same speakers ({func}`sercore.prediction.prediction_interval`). Who speaks is the
+# the interval for the mean of $R$ further runs on the same speakers ({func}`sercore.stats.prediction.prediction_interval`). Who speaks is the
 # same in both, so it does not widen this interval; it does widen the one printed beside each score, which is about other speakers
 # ({func}`sercore.stats.bootstrap`).
 #

@@ -51,7 +51,8 @@ scheduler = ""          # empty: this process; local: one worker a core; local:N
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from sercore import grids, label_order, overview, results, tables
+from sercore import grids, results
+from sercore.pages import label_order, overview, tables
 from sercore.plots import classifiers, reslstm
 
 display(reslstm.network())

@@ -168,8 +168,8 @@ def _learning_curves(histories: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def results_folder(chapter: str) -> Path:
-    """Where a chapter's published rows lie: `book/results/<chapter>` under the current folder, or `$SERCORE_RESULTS/<chapter>`."""
-    return Path(os.environ.get("SERCORE_RESULTS") or Path("book") / "results") / chapter
+    """Where a chapter's published rows lie: `book/results/<chapter>` of the project, or `$SERCORE_RESULTS/<chapter>`."""
+    return Path(os.environ.get("SERCORE_RESULTS") or Path(__file__).resolve().parents[1] / "book" / "results") / chapter
 
 
 def publish(chapter: str, results: Results) -> Path:

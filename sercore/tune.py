@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -204,8 +203,3 @@ def best_parameters(trials: pd.DataFrame, name: str) -> dict[str, float | int] |
     best = rows.loc[rows["value"].idxmax()]
     whole = ("cosine_period_epochs", "batch_size")
     return {key: int(best[key]) if key in whole else float(best[key]) for key in SEARCH_SPACE}
-
-
-def trials_file(chapter: str) -> Path:
-    """Where a chapter's published trials lie."""
-    return Path("book") / "results" / chapter / "trials.csv"

@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sercore import stats
-from sercore.claims import load_claims, number
 from sercore.ledger import label
-from sercore.measurements import Measurements
-from sercore.overview import STORED, Case, Source
+from sercore.ledger.claims import load_claims, number
+from sercore.ledger.measurements import Measurements
+from sercore.pages.overview import STORED, Case, Source
 from sercore.plots import show
 from sercore.results import Results
 
@@ -26,7 +26,7 @@ def confusion(shown: Sequence[Case]) -> Any:
     """How each emotion was answered by the proposed network: share of each true class, with counts a seed.
 
     Args:
-        shown: of `sercore.overview.cases`; the last group of each is drawn.
+        shown: of `sercore.pages.overview.cases`; the last group of each is drawn.
 
     Returns:
         One figure a case, as HTML.
@@ -65,7 +65,7 @@ def per_speaker(shown: Sequence[Case], word: str = "speaker") -> Any:
     """Recall of each test speaker (UAR over the classes that he or she recorded), two systems, sorted by the proposed one.
 
     Args:
-        shown: of `sercore.overview.cases`.
+        shown: of `sercore.pages.overview.cases`.
         word: what a speaker is called; RAVDESS' are actors and are called so in any case.
 
     Returns:
@@ -108,7 +108,7 @@ def learning_curves(shown: Sequence[Case]) -> Any:
     """Training loss and validation UAR by epoch: mean over runs, and the range of the runs.
 
     Args:
-        shown: of `sercore.overview.cases`.
+        shown: of `sercore.pages.overview.cases`.
 
     Returns:
         One figure a case, as HTML.
@@ -145,7 +145,7 @@ def score_against_parameters(shown: Sequence[Source], corpus: str = "ravdess") -
     """UAR against the number of parameters: the six published networks, and ours with the interval over speakers where they were run.
 
     Args:
-        shown: of `sercore.overview.sources`; only stored full runs are drawn, a quick run is not comparable.
+        shown: of `sercore.pages.overview.sources`; only stored full runs are drawn, a quick run is not comparable.
         corpus: of our rows; the published ones are RAVDESS'.
 
     Returns:
@@ -205,7 +205,7 @@ def price_of_protocol(shown: Sequence[Source]) -> Any:
     """UAR of the same systems under the strict protocol and under the source's own data handling, with intervals over speakers.
 
     Args:
-        shown: of `sercore.overview.sources`; those that have both protocols on a corpus are drawn.
+        shown: of `sercore.pages.overview.sources`; those that have both protocols on a corpus are drawn.
 
     Returns:
         One figure a source and corpus, as HTML, or a note.
@@ -248,7 +248,7 @@ def splits_compared(results: Results) -> Any:
     """One system on a speaker split, on a random split that shares speakers, and with shuffled labels: UAR with intervals, and chance.
 
     Args:
-        results: of `sercore.protocols.price_of_sharing`.
+        results: of `sercore.pages.protocols.price_of_sharing`.
 
     Returns:
         The figure as HTML.

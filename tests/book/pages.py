@@ -8,7 +8,7 @@ from urllib.parse import unquote, urldefrag
 
 from bs4 import BeautifulSoup
 
-from sercore.verdicts import VERDICTS
+from sercore.ledger.rule import VERDICTS
 
 #: Folders of a machine; a page that names one says where it was built.
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|opt|usr|var|mnt|Users|builds?|runner)/[\w.-]+")

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import claims, stats
-from sercore.checks import CHECKS
-from sercore.claims import LedgerError, number
+from sercore import stats
+from sercore.ledger import claims
+from sercore.ledger.checks import CHECKS
+from sercore.ledger.claims import LedgerError, number
 
 KINDS = {"result", "statistic", "resource", "architecture_fact", "hyperparameter", "dataset_fact"}
 SPLITS = {"", "random", "speaker", "instrument", "kfold", "topic", "fine-tune"}

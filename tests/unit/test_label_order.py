@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sercore import label_order
-from sercore.label_order import CODE_ORDER, PRINTED_AXIS, PRINTED_RECALLS, _compare
+from sercore.pages import label_order
+from sercore.pages.label_order import CODE_ORDER, PRINTED_AXIS, PRINTED_RECALLS, _compare
 from sercore.stats import Cube
 
 

@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import checks, claims, ledger, verdicts
-from sercore.claims import LedgerError, Selector, agrees, number
-from sercore.measurements import Measurements, find_group, seed_scores
+from sercore import ledger
+from sercore.ledger import checks, claims
+from sercore.ledger import rule as verdicts
+from sercore.ledger.claims import LedgerError, Selector, agrees, number
+from sercore.ledger.measurements import Measurements, find_group, seed_scores
+from sercore.ledger.rule import Measured, judge, judge_fact
 from sercore.plots import ledger as figures
-from sercore.prediction import Interval
 from sercore.results import GROUP_COLUMNS, HISTORY_COLUMNS, RUN_COLUMNS, Results, empty_results
-from sercore.verdicts import Measured, judge, judge_fact
+from sercore.stats.prediction import Interval
 
 LABELS = ["neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise"]
 

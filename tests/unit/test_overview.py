@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import overview, tables
+from sercore.pages import overview, tables
 from sercore.results import Results, load_results, publish
 
 

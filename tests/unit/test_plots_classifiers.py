@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore.overview import STORED, Case, Source
+from sercore.pages.overview import STORED, Case, Source
 from sercore.plots import classifiers, reslstm
 from sercore.results import GROUP_COLUMNS, HISTORY_COLUMNS, Results
 

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from sercore import protocols
 from sercore.data import synthetic
 from sercore.data.corpora import Corpus
 from sercore.data.overlaps import overlaps
+from sercore.pages import protocols
 from sercore.results import GROUP_COLUMNS, empty_results
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from sercore import stats
-from sercore.significance import MaxT
+from sercore.stats.significance import MaxT
 
 
 def rows_of(correct, items, group="g", folds=None):

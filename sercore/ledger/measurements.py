@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sercore import stats
-from sercore.claims import LedgerError, Selector
 from sercore.data.splits import SCHEMES
+from sercore.ledger.claims import LedgerError, Selector
+from sercore.ledger.rule import MAX_DETECTABLE, MIN_SEEDS, MIN_SPEAKERS, Measured
 from sercore.metrics import recalls_from_counts
 from sercore.results import Results, empty_results, load_all
 from sercore.stats import Cube, Interval
-from sercore.verdicts import MAX_DETECTABLE, MIN_SEEDS, MIN_SPEAKERS, Measured
 
 
 @dataclass(frozen=True)

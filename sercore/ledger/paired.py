@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import pandas as pd
 
 from sercore import stats
-from sercore.claims import LedgerError
-from sercore.measurements import Comparison, Measurements
+from sercore.ledger.claims import LedgerError
+from sercore.ledger.measurements import Comparison, Measurements
+from sercore.ledger.rule import MIN_SEEDS, MIN_SPEAKERS
 from sercore.results import Results
-from sercore.verdicts import MIN_SEEDS, MIN_SPEAKERS
 
 
 def label(system: str) -> str:

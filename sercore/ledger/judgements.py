@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sercore import claims as published
-from sercore import verdicts as rule
-from sercore.checks import compute, holds
-from sercore.claims import LedgerError, Selector
-from sercore.comparisons import label
-from sercore.measurements import Measurements, Ours
-from sercore.verdicts import Verdict
+from sercore.ledger import claims as published
+from sercore.ledger import rule
+from sercore.ledger.checks import compute, holds
+from sercore.ledger.claims import LedgerError, Selector
+from sercore.ledger.measurements import Measurements, Ours
+from sercore.ledger.paired import label
+from sercore.ledger.rule import Verdict
 
 #: Systems whose chapter is built: no fact or setting of theirs may wait for a check.
 FINISHED_SYSTEMS = ("reslstm-sa",)
@@ -43,7 +43,7 @@ def judged(claim: dict[str, str], selector: Selector | None, contradiction: str,
         measurements: ours.
 
     Returns:
-        Columns of `sercore.ledger.verdicts`; those that do not apply are left out.
+        Columns of `sercore.ledger.rule`; those that do not apply are left out.
 
     Raises:
         LedgerError: a fact of a finished chapter has no check, or a selector matches two kinds of row.

@@ -66,7 +66,7 @@ def claims_folder() -> Path:
     Raises:
         LedgerError: it is not there (an installed copy of the package without the project around it).
     """
-    folder = Path(os.environ.get("SERCORE_CLAIMS") or Path(__file__).resolve().parents[1] / "book" / "claims")
+    folder = Path(os.environ.get("SERCORE_CLAIMS") or Path(__file__).resolve().parents[2] / "book" / "claims")
     if not (folder / "claims.csv").is_file():
         raise LedgerError(f"no claims.csv in {folder.name}/: run from the project's folder, or set SERCORE_CLAIMS to its book/claims")
     return folder

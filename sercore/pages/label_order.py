@@ -14,7 +14,7 @@ import pandas as pd
 
 from sercore import stats
 from sercore.data.items import EMOTIONS
-from sercore.overview import STORED, Source
+from sercore.pages.overview import STORED, Source
 
 #: Diagonal of Fig. 4 in per cent, top to bottom, and the emotions that its axis names.
 PRINTED_RECALLS = (57.3, 75.0, 62.5, 44.8, 73.4, 62.0, 62.0, 58.3)
@@ -61,7 +61,7 @@ def compare_label_orders(shown: Sequence[Source], system: str = "reslstm_sa_h64"
     emotions), as the two runs need not be equally good.
 
     Args:
-        shown: of `sercore.overview.sources`; only stored full runs on RAVDESS count.
+        shown: of `sercore.pages.overview.sources`; only stored full runs on RAVDESS count.
         system: the network of Fig. 4.
         resamples: of speakers, with replacement.
 

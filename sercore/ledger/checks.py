@@ -14,8 +14,8 @@ from functools import cache
 
 import pandas as pd
 
-from sercore.claims import LedgerError, agrees, number
 from sercore.data.card import load_card
+from sercore.ledger.claims import LedgerError, agrees, number
 from sercore.spec import FeatureSpec, TrainingSpec
 
 #: Facts of a release that its card does not carry, held by a test on the real recordings.

@@ -21,11 +21,11 @@ from sercore.data.overlaps import KINDS
 from sercore.data.splits import SplitPlan, make_plan, n_folds, split_plan
 from sercore.errors import LeakError
 from sercore.experiment import load_corpus
-from sercore.measurements import Measurements
+from sercore.ledger.measurements import Measurements
+from sercore.pages.tables import compact
 from sercore.results import Results, collect
 from sercore.spec import LEAKS, PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec
 from sercore.sweep import run_all
-from sercore.tables import compact
 
 #: Schemes shown for a corpus, in order, with what they are.
 SCHEMES_SHOWN = {

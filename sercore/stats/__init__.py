@@ -2,7 +2,7 @@
 
 The speaker is the unit: recordings of one speaker are not independent, so they are resampled within their speaker, and speakers among
 themselves. Seeds are nested: the mean over seeds is taken inside each resample, and their spread is reported apart.
-Tests of a difference are in `sercore.significance`, prediction intervals in `sercore.prediction`; both may be called from here.
+Tests of a difference are in `sercore.stats.significance`, prediction intervals in `sercore.stats.prediction`; both may be called from here.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sercore.metrics import recalls_from_counts, uar_from_counts
-from sercore.prediction import (  # noqa: F401
+from sercore.stats.prediction import (  # noqa: F401
     Interval,
     percentile_interval,
     prediction_interval,
     prediction_interval_of_difference,
     prediction_interval_of_maximum,
 )
-from sercore.significance import (  # noqa: F401  (one address for all of the study's statistics)
+from sercore.stats.significance import (  # noqa: F401  (one address for all of the study's statistics)
     Test,
     detectable_difference,
     holm,

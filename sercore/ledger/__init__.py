@@ -15,12 +15,12 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from sercore import claims as published
-from sercore import verdicts as rule
-from sercore.comparisons import answer, comparisons, label
-from sercore.judgements import judged
-from sercore.ledger_page import SearchableTable
-from sercore.measurements import Measurements, merge, stored
+from sercore.ledger import claims as published
+from sercore.ledger import rule
+from sercore.ledger.judgements import judged
+from sercore.ledger.measurements import Measurements, merge, stored
+from sercore.ledger.page import SearchableTable
+from sercore.ledger.paired import answer, comparisons, label
 from sercore.results import Results
 
 __all__ = [

@@ -10,11 +10,11 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from sercore import ledger, tune
-from sercore import verdicts as rule
 from sercore.experiment import BASELINES
 from sercore.grids import published_trials
-from sercore.measurements import Measurements
-from sercore.overview import STORED, THIS_BUILD, Source, missing
+from sercore.ledger import rule
+from sercore.ledger.measurements import Measurements
+from sercore.pages.overview import STORED, THIS_BUILD, Source, missing
 from sercore.publication import promised_specs
 from sercore.results import Results
 
@@ -43,7 +43,7 @@ def runs(chapter: str, shown: Sequence[Source]) -> Styler:
 
     Args:
         chapter: whose promised grid to compare with.
-        shown: of `sercore.overview.sources`.
+        shown: of `sercore.pages.overview.sources`.
     """
     rows: list[dict[str, Any]] = []
     for source in shown:
