@@ -137,12 +137,17 @@ def chapter_specs(
 ) -> list[RunSpec]:
     """Specs of a chapter over several corpora and protocols; `choices` go to the chapter's grid.
 
+    A full run of several protocols does those that the study promises for the corpus (FULL_SEEDS); asked for alone, any protocol is run.
+
     Raises:
         SpecError: no chapter has that name, or a choice is wrong.
     """
     if chapter not in GRIDS:
         raise SpecError(f"no grid is written for chapter {chapter!r}; known: {', '.join(GRIDS)}")
-    return [spec for corpus in corpora for protocol in protocols for spec in GRIDS[chapter](corpus, profile, protocol, **choices)]
+    pairs = [(corpus, protocol) for corpus in corpora for protocol in protocols]
+    if profile == "full" and len(protocols) > 1:
+        pairs = [pair for pair in pairs if pair in FULL_SEEDS]
+    return [spec for corpus, protocol in pairs for spec in GRIDS[chapter](corpus, profile, protocol, **choices)]
 
 
 def run_chapter(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from sercore.data.items import EMOTIONS
 from sercore.errors import StoreError
 from sercore.spec import RunSpec
 from sercore.store import RunStore, write_json
@@ -194,12 +195,17 @@ def publish(chapter: str, results: Results) -> Path:
     folder = results_folder(chapter)
     folder.mkdir(parents=True, exist_ok=True)
     old = load_results(chapter)
-    for name in ("groups", "counts", "runs", "history"):
+    for name in ("groups", "runs", "history"):
         before, new = getattr(old, name), getattr(results, name)
         kept = before[~before["group"].isin(results.groups["group"])]
         merged = pd.concat([kept, new], ignore_index=True) if len(kept) else new
-        sort = [c for c in ("group", "seed", "fold", "epoch", "speaker", "truth", "quantity") if c in merged]
+        sort = [c for c in ("group", "seed", "fold", "epoch", "quantity") if c in merged]
         _write_csv(folder / f"{name}.csv", merged.sort_values(sort, kind="stable"))
+    # one file a group: the group's name in every row would be most of a single file
+    (folder / "counts").mkdir(exist_ok=True)
+    for group, table in results.counts.groupby("group"):
+        rows = table.drop(columns="group").dropna(axis=1, how="all").sort_values(_KEYS[1:], kind="stable")
+        _write_csv(folder / "counts" / f"{group}.csv", rows)
     for name, table in results.extras.items():
         _write_csv(folder / f"{name}.csv", table)
     write_json(folder / "specs.json", {**old.specs, **results.specs})
@@ -233,14 +239,17 @@ def load_results(chapter: str) -> Results:
         return empty_results()
     text = {"speaker": str, "parameters": "Int64", "code_commit": str, "leaks": str}
     try:
-        groups, counts, runs, history = (pd.read_csv(folder / f"{n}.csv", dtype=text) for n in ("groups", "counts", "runs", "history"))
+        groups, runs, history = (pd.read_csv(folder / f"{n}.csv", dtype=text) for n in ("groups", "runs", "history"))
+        parts = [pd.read_csv(folder / "counts" / f"{g}.csv", dtype=text).assign(group=g) for g in groups["group"]]
         specs = json.loads((folder / "specs.json").read_text())
     except (OSError, ValueError) as error:
         raise StoreError(f"published results in {folder} cannot be read ({error}): restore them from git") from error
     groups["leaks"] = groups["leaks"].fillna("")
-    known = {"groups", "counts", "runs", "history"}
+    known = {"groups", "runs", "history"}
     extras = {p.stem: pd.read_csv(p, dtype={"speaker": str}) for p in sorted(folder.glob("*.csv")) if p.stem not in known}
-    return Results(groups, counts, runs, history, specs, extras)
+    counts = pd.concat(parts, ignore_index=True)
+    labels = [e for e in EMOTIONS if e in counts] or [c for c in counts if c not in _KEYS]
+    return Results(groups, counts[[*_KEYS, *labels]], runs, history, specs, extras)
 
 
 def load_all() -> dict[str, Results]:

@@ -17,6 +17,7 @@ from pandas.io.formats.style import Styler
 
 from sercore.ledger import claims as published
 from sercore.ledger import rule
+from sercore.ledger.claims import printed
 from sercore.ledger.judgements import judged
 from sercore.ledger.measurements import Measurements, merge, stored
 from sercore.ledger.page import SearchableTable
@@ -33,6 +34,7 @@ __all__ = [
     "in_a_sentence",
     "label",
     "merge",
+    "printed",
     "runs_table",
     "state",
     "stored",

@@ -86,6 +86,32 @@ def load_claims(source: str | None = None) -> pd.DataFrame:
     return _one_source(_table(claims_folder(), "claims.csv"), source)
 
 
+def printed(claim_id: str, decimals: int = 1) -> str:
+    """A published number as prose prints it, so that no page types one.
+
+    Args:
+        claim_id: of `claims.csv`.
+        decimals: digits after the point for fractions and percentages.
+
+    Returns:
+        Fractions and percentages as `62.3 %`, anything else as it was printed.
+
+    Raises:
+        LedgerError: no number has that id.
+
+    Example:
+        >>> printed("reslstm.t1.reslstm-sa-h64.uar-mean")
+        '62.3 %'
+    """
+    rows = load_claims()
+    rows = rows[rows["claim_id"] == claim_id]
+    if rows.empty:
+        raise LedgerError(f"no published number has the id {claim_id!r}")
+    value, unit = rows[["value", "unit"]].iloc[0]
+    scale = {"fraction": 100, "percent": 1}.get(unit)
+    return value if scale is None else f"{scale * float(value):.{decimals}f} %"
+
+
 def load_settings(source: str | None = None) -> pd.DataFrame:
     """Every published setting, with its `id`, all columns as text; `source` keeps one source."""
     table = _table(claims_folder(), "settings.csv")
