@@ -36,8 +36,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End with the number of tests that did not run, and why: a silent skip looks like a pass."""
     reasons = Counter(reason_of(report) for report in terminalreporter.stats.get("skipped", []))
     left_out = len(terminalreporter.stats.get("deselected", []))
-    terminalreporter.section(f"not run: {sum(reasons.values())} skipped, {left_out} left out by marker")
+    terminalreporter.section(f"not run: {sum(reasons.values())} skipped, {left_out} left out by marker or name")
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count:4d}  {reason}")
     if left_out:
-        terminalreporter.write_line(f"{left_out:4d}  slow (run them with: python -m pytest -m slow)")
+        terminalreporter.write_line(f"{left_out:4d}  marked slow, or not among the names asked for (the slow ones: python -m pytest -m slow)")

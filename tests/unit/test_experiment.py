@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import experiment, metrics, prepare, results, store, sweep
+from sercore import experiment, metrics, prepare, results, store, sweep, train
 from sercore.data import corpora
 from sercore.errors import LeakError, SpecError, StoreError
 from sercore.evaluate import SealedEvaluator
@@ -233,3 +233,11 @@ def test_published_rows_come_back_as_they_were(corpus, tmp_path, monkeypatch):
     assert loaded.specs == found.specs
     results.publish("x", found)
     assert len(results.load_results("x").runs) == 1
+
+
+def test_every_fold_of_every_seed_starts_from_other_weights():
+    """The released notebook's fault, planted: the seed set again inside the fold loop makes ten runs one."""
+    seeds = {train.derive_seed(train.derive_seed(seed, fold), "initial weights") for seed in range(10) for fold in range(5)}
+    assert len(seeds) == 50
+    faulty = {train.derive_seed(train.derive_seed(42 + 100 * fold), "initial weights") for seed in range(10) for fold in range(5)}
+    assert len(faulty) == 5
