@@ -21,6 +21,7 @@ _STYLE = """
 .lg button{cursor:pointer}.lg button:disabled{opacity:.4;cursor:default}
 .lg table{width:100%;border-collapse:collapse;table-layout:fixed;margin:.4rem 0}
 .lg th,.lg td{text-align:left;vertical-align:top;padding:.3rem .4rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+.lg th{overflow-wrap:normal;font-size:.9em}
 .lg th button{all:unset;cursor:pointer;font-weight:600}.lg th button:focus-visible{outline:2px solid currentColor}
 .lg th[aria-sort=ascending] button::after{content:" \\25B2"}.lg th[aria-sort=descending] button::after{content:" \\25BC"}
 .lg .id{display:block;font-size:.72rem;opacity:.75}
