@@ -20,7 +20,7 @@ book: install  ## run stale chapters, build the pages, print where they lie
 	@echo "the book: $(CURDIR)/_build/html/index.html"
 
 test: install  ## the suite; ends with what was skipped and why
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest
 
 gate: install  ## checks on the built pages
 	@$(BIN)/python -m pytest -q tests/book/test_pages.py

@@ -40,4 +40,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count:4d}  {reason}")
     if left_out:
-        terminalreporter.write_line(f"{left_out:4d}  marked slow, or not among the names asked for (the slow ones: python -m pytest -m slow)")
+        terminalreporter.write_line(f"{left_out:4d}  marked slow (python -m pytest -m slow), or not among the names asked for")

@@ -33,9 +33,9 @@ class Source:
     def stamp(self, corpus: str) -> str:
         """One line that says what the rows of a corpus are: origin and extent, and for stored ones when, on what device, which revision."""
         mine = self.results.of(corpus=corpus)
-        folds, by_protocol = int(mine.groups["folds"].max()), mine.groups.groupby("protocol", sort=False)["seeds"].max()
-        one = len(set(by_protocol)) == 1
-        seeds = f"{by_protocol.iloc[0]} seeds" if one else ", ".join(f"{n} seeds {protocol}" for protocol, n in by_protocol.items())
+        networks = mine.groups[~mine.groups["system"].isin(ledger.FOR_SCALE)]
+        counted = networks if len(networks) else mine.groups
+        folds, seeds = int(mine.groups["folds"].max()), _seeds(counted)
         extent = f"{corpus}, {folds} of {SCHEMES[mine.groups['split'].iloc[0]][0] or 'all'} folds, {seeds}"
         if self.origin == THIS_BUILD:
             profile = mine.groups["profile"].iloc[0]
@@ -43,6 +43,13 @@ class Source:
                 return f"{THIS_BUILD}: {profile}, {corpus} corpus, not a result about speech ({extent.partition(', ')[2]})"
             return f"{THIS_BUILD}: {profile}, {extent}"
         return f"{STORED}: {extent}; {_made(mine.runs)}"
+
+
+def _seeds(groups: pd.DataFrame) -> str:
+    """Numbers of seeds in words: one number where all groups have it, else by protocol, and as a range where systems differ."""
+    spans = {protocol: (int(part.min()), int(part.max())) for protocol, part in groups.groupby("protocol", sort=False)["seeds"]}
+    words = {protocol: f"{low} seeds" if low == high else f"{low} to {high} seeds" for protocol, (low, high) in spans.items()}
+    return next(iter(words.values())) if len(set(words.values())) == 1 else ", ".join(f"{w} {protocol}" for protocol, w in words.items())
 
 
 @dataclass(frozen=True)

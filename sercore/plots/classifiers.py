@@ -58,7 +58,7 @@ def _confusion(case: Case) -> tuple[Figure, str, str]:
         f"{labels[recall.argmin()]} {100 * recall.min():.0f} %; the commonest error is {labels[i]} taken for {labels[j]}, "
         f"{100 * off[i, j]:.0f} %."
     )
-    return fig, alt, f"Per cent of each true class; in brackets recordings, mean over seeds. {alt} [{case.stamp}]"
+    return fig, alt, f"Per cent of each true class; in brackets recordings, mean over {len(data.counts)} seeds. {alt} [{case.stamp}]"
 
 
 def per_speaker(shown: Sequence[Case], word: str = "speaker") -> Any:

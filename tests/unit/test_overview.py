@@ -133,3 +133,9 @@ def test_stored_embeddings_are_shown_and_no_frames(stored):
 
 def test_a_tag_in_a_table_is_caught():
     assert "<b>" not in tables.compact([{"a": "<b>"}], "x", "y").to_html()
+
+
+def test_systems_with_unequal_seeds_are_not_stamped_with_the_larger_number():
+    both = rows("ravdess", "strict", 10, 0.0)
+    both.groups.loc[both.groups["system"].eq("reslstm_sa_h64"), "seeds"] = 6
+    assert "5 of 5 folds, 6 to 10 seeds;" in overview.Source(overview.STORED, both).stamp("ravdess")
