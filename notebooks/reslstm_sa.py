@@ -120,9 +120,9 @@ display(classifiers.price_of_protocol(shown))
 # Under `strict` the score of a trial is the UAR on *validation* speakers; under `paper` on *test* speakers, as the authors' program has
 # it.
 #
-# **A limit of this search:** it is not nested. The validation speakers of one fold are test speakers of another, so the five values
-# chosen have seen some test speakers' labels, though never in the fold that tests them. The same holds for both networks, so it cannot
-# favour one of them.
+# **A limit of this search:** it is not nested. The validation speakers of the two folds that are searched are test speakers of other
+# folds, so the five values chosen rest in part on the labels of people who are tested later. The same holds for both networks, so it
+# cannot favour one of them.
 
 # %%
 display(tables.searches("reslstm_sa"))
