@@ -61,7 +61,9 @@ class FeatureSpec(Part):
     states no value).
     """
 
-    kind: Literal["mfcc_chroma"] = "mfcc_chroma"
+    kind: Literal["mfcc_chroma", "stft"] = Field(
+        "mfcc_chroma", description="stft reads window_ms and hop_ms only; the papers take 16 and 8"
+    )
     window_ms: float = Field(4096 / 48, gt=0, le=1000)
     hop_ms: float = Field(2048 / 48, gt=0, le=1000)
     n_mfcc: int = Field(34, ge=1, le=128)
@@ -76,7 +78,7 @@ class FeatureSpec(Part):
 
     @property
     def dimensions(self) -> int:
-        """Values per frame."""
+        """Values per frame of `mfcc_chroma`; those of `stft` depend on the sampling rate."""
         return self.n_mfcc + self.n_chroma
 
 

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import torch
 
 from sercore.data.corpora import Corpus
-from sercore.features import cepstral
+from sercore.features import cepstral, stft
 from sercore.progress import bar
 from sercore.spec import FeatureSpec, digest, store_folder
 
 #: Items a shard: the most that an interrupted extraction computes again.
 SHARD_ITEMS = 256
-REVISIONS = {"mfcc_chroma": cepstral.REVISION}
+REVISIONS = {"mfcc_chroma": cepstral.REVISION, "stft": stft.REVISION}
 
 
 def _frames(corpus: Corpus, item: Mapping, spec: FeatureSpec) -> np.ndarray:
     samples, rate = corpus.waveform(item)
+    if spec.kind == "stft":
+        return stft.stft_magnitude(torch.from_numpy(samples)[None], rate, spec.window_ms, spec.hop_ms)[0].numpy()
     return cepstral.mfcc_chroma(samples, rate, spec)
 
 

@@ -3,6 +3,7 @@
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 
 from sercore.data import corpora
 from sercore.features import cache
@@ -76,3 +77,17 @@ def test_interrupted_extraction_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert len(computed) == before
     cache.corpus_features(corpus, FeatureSpec(n_mfcc=20))
     assert len(computed) == before + 10
+
+
+def test_stft_frames_go_through_the_same_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SERCORE_STORE", str(tmp_path))
+    corpus = corpora.load("synthetic")
+    corpus = corpora.Corpus(corpus.name, None, corpus.items.head(3), corpus.card).with_audio_ids()
+    spec = FeatureSpec(kind="stft", window_ms=16, hop_ms=8)
+    first, again = cache.corpus_features(corpus, spec), cache.corpus_features(corpus, spec)
+    item = corpus.items.iloc[1]
+    samples, rate = corpus.waveform(item)
+    theirs = np.abs(scipy.signal.stft(samples, rate, "hamming", 256)[2]).T[:, :-1]
+    np.testing.assert_allclose(again[item["item_id"]], theirs, atol=2e-6 * theirs.max())
+    assert all(np.array_equal(first[i], again[i]) for i in first)
+    assert len(list(tmp_path.glob("cache/features/synthetic-stft-*"))) == 1
