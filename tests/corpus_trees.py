@@ -7,6 +7,10 @@ import numpy as np
 import soundfile
 
 from sercore.data.card import load_card
+from sercore.data.corpora import CORPORA
+
+#: Corpora that are read from a folder and whose card lists every file name.
+LISTED = [name for name, entry in CORPORA.items() if entry.render is None and load_card(name).expected]
 
 
 def write_sound(path: Path, seed: int = 0, rate_hz: int = 16000, seconds: float = 0.1, channels: int = 1) -> Path:

@@ -1,8 +1,10 @@
 """Writes behaviour.json: what features, networks, training loop and plain rows give on fixed input, with the REVISION that gave it.
 
-Run it after a change of behaviour that is meant, together with raising the REVISION of what changed:
+Run it after adding a network, or after a change of behaviour that is meant, together with raising the REVISION of what changed:
 
     python tests/golden/make_behaviour.py
+
+Numbers of an unchanged REVISION are kept as they are stored, so that it cannot hide a change that is not meant.
 """
 
 from __future__ import annotations
@@ -60,6 +62,13 @@ def behaviour() -> dict[str, dict]:
     return {name: {"revision": entry["revision"], "values": [round(float(v), 4) for v in entry["values"]]} for name, entry in found.items()}
 
 
+def renewed(found: dict[str, dict], stored: dict[str, dict]) -> dict[str, dict]:
+    """What is found now, except where the stored numbers are of the same revision: those stay."""
+    return {name: stored[name] if entry["revision"] == stored.get(name, {}).get("revision") else entry for name, entry in found.items()}
+
+
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(behaviour(), indent=1) + "\n")
-    print(f"wrote {FILE.name}")
+    before = json.loads(FILE.read_text())
+    after = renewed(behaviour(), before)
+    FILE.write_text(json.dumps(after, indent=1) + "\n")
+    print(f"{FILE.name}: " + (", ".join(name for name in after if after[name] != before.get(name)) or "nothing new"))

@@ -51,3 +51,11 @@ def test_change_without_a_raised_revision_is_caught(stored, monkeypatch):
     moved = differences(generator().behaviour(), stored)
     assert any("model.reslstm_sa_h64.definition" in line and "raise REVISION" in line for line in moved)
     assert not any("released" in line or "features" in line for line in moved)
+
+
+def test_writing_the_numbers_anew_does_not_hide_a_change():
+    old, new = {"a": {"revision": 1, "values": [0.0]}}, {"a": {"revision": 1, "values": [1.0]}, "b": {"revision": 1, "values": [2.0]}}
+    assert generator().renewed(new, old) == {"a": old["a"], "b": new["b"]}
+    assert differences(new, generator().renewed(new, old)) == [
+        "a: behaviour changed under revision 1: raise REVISION, then run tests/golden/make_behaviour.py"
+    ]

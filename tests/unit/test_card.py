@@ -5,6 +5,7 @@ import yaml
 
 from sercore.data.card import CARDS, Card, card_names, load_card, read_card
 from sercore.errors import CorpusError
+from tests.corpus_trees import LISTED
 
 
 @pytest.mark.parametrize("name", card_names())
@@ -30,7 +31,7 @@ def test_emodb_holds_what_the_release_states():
     assert set(card.ages) == set(card.speakers)
 
 
-@pytest.mark.parametrize("name", ["ravdess", "emodb"])
+@pytest.mark.parametrize("name", LISTED)
 def test_expected_names_give_the_counts_of_the_card(name):
     """The names and the counts are written down separately; each is derived from the other here."""
     import re
@@ -38,12 +39,12 @@ def test_expected_names_give_the_counts_of_the_card(name):
     card = load_card(name)
     parts = [re.fullmatch(card.name_pattern, path) for path in card.expected_names()]
     emotions = [card.label_map[part["emotion"]] for part in parts]
-    speakers = [part["speaker"].lstrip("0") if name == "ravdess" else part["speaker"] for part in parts]
+    speakers = [part["speaker"] if part["speaker"] in card.speakers else part["speaker"].lstrip("0") for part in parts]
     assert {label: emotions.count(label) for label in card.emotions} == card.emotions
     assert {speaker: speakers.count(speaker) for speaker in card.speakers} == card.speakers
 
 
-@pytest.mark.parametrize("name", ["ravdess", "emodb"])
+@pytest.mark.parametrize("name", LISTED)
 def test_card_and_reader_agree_on_codes(name):
     import importlib
 
@@ -51,9 +52,11 @@ def test_card_and_reader_agree_on_codes(name):
 
 
 @pytest.mark.recordings
-@pytest.mark.parametrize("name", ["ravdess", "emodb"])
+@pytest.mark.parametrize("name", LISTED)
 def test_expected_names_are_those_of_a_real_copy(name, corpora_root):
     root = corpora_root / name
+    if not root.is_dir():
+        pytest.skip(f"no folder {name} in SERCORE_CORPORA")
     found = {path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*") if path.suffix in (".wav", ".flac")}
     assert found == set(load_card(name).expected_names())
 
@@ -95,5 +98,5 @@ def test_a_file_that_is_not_yaml_is_an_error_that_names_it(tmp_path):
 
 
 def test_an_unknown_corpus_names_those_that_are_known():
-    with pytest.raises(CorpusError, match="no corpus 'ravdes'; known: emodb, ravdess"):
+    with pytest.raises(CorpusError, match="no corpus 'ravdes'; known: .*emodb, .*ravdess"):
         load_card("ravdes")

@@ -46,3 +46,11 @@ def test_a_two_way_or_upward_import_is_caught(copy, file, line, contract):
     assert done.returncode != 0
     broken = [text for text in done.stdout.splitlines() if text.endswith("BROKEN")]
     assert any(contract in text for text in broken), done.stdout[-2000:]
+
+
+def test_a_module_without_a_line_of_its_own_is_caught(copy):
+    (copy / "sercore" / "helpers.py").write_text('"""Planted."""\n')
+    done = broken_contracts(copy)
+    (copy / "sercore" / "helpers.py").unlink()
+    assert done.returncode != 0
+    assert "- sercore.helpers" in done.stdout

@@ -7,6 +7,7 @@ import torch
 from sercore import models
 from sercore.errors import SpecError
 from sercore.layers.recurrent import FrameBatchNorm, SoftAttention, frame_mask, initialise_lstm
+from sercore.models import reslstm_sa
 from sercore.models.reslstm_sa import LSTMSA, PackedLSTMSA
 
 PARAMETERS = {
@@ -43,6 +44,14 @@ def test_every_model_learns_one_batch(name, variant):
     assert loss.item() < 0.1
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
     assert model.eval()(x[:1], lengths[:1]).shape == (1, 8)
+
+
+def test_every_network_has_the_revision_of_its_module():
+    """A name that no module numbers would keep its runs when its behaviour changes."""
+    assert set(models.REVISIONS) == set(models.MODELS)
+    assert models.REVISIONS["reslstm_sa_h64"] == reslstm_sa.REVISION
+    with pytest.raises(AttributeError, match="REVISION"):
+        models._revision(torch.nn.Linear)
 
 
 def test_unknown_model_is_refused_with_the_list():
