@@ -19,13 +19,18 @@ from sercore.progress import bar
 AUDIO_ENDINGS = (".wav", ".flac")
 #: libsndfile reads what is left of a WAV file whose end is missing and says so in its log only: "data : 96000 (should be 47978)".
 _CUT_WAV = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+#: What to do about a corpus file that cannot be read.
+_MEND = "replace it with the file of the official release"
 
 
-def decode(path: Path) -> tuple[np.ndarray, int]:
+def decode(path: Path, start: int = 0, count: int = -1, mend: str = _MEND) -> tuple[np.ndarray, int]:
     """Samples of a sound file, channels averaged.
 
     Args:
         path: any file that libsndfile reads (WAV, FLAC, AIFF, ...; 8 to 32 bit, float).
+        start: first sample to read.
+        count: how many samples; -1 reads to the end.
+        mend: said at the end of an error: what to do about a file that cannot be read.
 
     Returns:
         `(samples, sample_rate_hz)`: float32, shape (N,), nominally in [-1, 1].
@@ -35,19 +40,20 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     """
     try:
         with soundfile.SoundFile(path) as file:
-            expected, rate = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True)
+            expected, rate = file.frames - start if count < 0 else count, file.samplerate
+            file.seek(start)
+            samples = file.read(count, dtype="float32", always_2d=True)
             cut = _CUT_WAV.search(file.extra_info)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise CorpusError(f"{path} cannot be decoded ({error}): replace it with the file of the official release") from error
+        raise CorpusError(f"{path} cannot be decoded ({error}): {mend}") from error
     if len(samples) == 0:
-        raise CorpusError(f"{path} holds no sample: replace it with the file of the official release")
+        raise CorpusError(f"{path} holds no sample: {mend}")
     if cut or len(samples) < expected:
         there = f"{cut[2]} of {cut[1]} bytes" if cut else f"{len(samples)} of {expected} samples"
-        raise CorpusError(f"{path} is cut short ({there} are there): replace it with the file of the official release")
+        raise CorpusError(f"{path} is cut short ({there} are there): {mend}")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
-        raise CorpusError(f"{path}: sample {int(np.argmin(np.isfinite(mono)))} is not finite: replace the file")
+        raise CorpusError(f"{path}: sample {start + int(np.argmin(np.isfinite(mono)))} is not finite: {mend}")
     return np.ascontiguousarray(mono), rate
 
 

@@ -20,11 +20,27 @@ SHARD_ITEMS = 256
 REVISIONS = {"mfcc_chroma": cepstral.REVISION, "stft": stft.REVISION}
 
 
-def _frames(corpus: Corpus, item: Mapping, spec: FeatureSpec) -> np.ndarray:
-    samples, rate = corpus.waveform(item)
+def frames_of(samples: np.ndarray, sample_rate_hz: int, spec: FeatureSpec) -> np.ndarray:
+    """Features of one waveform, the same for a corpus and for a recording from elsewhere.
+
+    Args:
+        samples: mono, shape (N,), float32 in [-1, 1].
+        sample_rate_hz: in hertz.
+        spec: what to compute.
+
+    Returns:
+        Shape (T, d), float32.
+
+    Raises:
+        ValueError: the waveform is not mono, is empty, or holds a value that is not finite.
+    """
     if spec.kind == "stft":
-        return stft.stft_magnitude(torch.from_numpy(samples)[None], rate, spec.window_ms, spec.hop_ms)[0].numpy()
-    return cepstral.mfcc_chroma(samples, rate, spec)
+        return stft.stft_magnitude(torch.from_numpy(samples)[None], sample_rate_hz, spec.window_ms, spec.hop_ms)[0].numpy()
+    return cepstral.mfcc_chroma(samples, sample_rate_hz, spec)
+
+
+def _frames(corpus: Corpus, item: Mapping, spec: FeatureSpec) -> np.ndarray:
+    return frames_of(*corpus.waveform(item), spec)
 
 
 def corpus_features(corpus: Corpus, spec: FeatureSpec, jobs: int = 1) -> dict[str, np.ndarray]:
