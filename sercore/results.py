@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from sercore import manifest
 from sercore.data.items import EMOTIONS
 from sercore.errors import StoreError
 from sercore.spec import RunSpec
@@ -23,10 +24,11 @@ GROUP_COLUMNS = [
 RUN_COLUMNS = [
     "run_id", "group", "fold", "seed", "status", "best_epoch", "validation_uar", "seconds", "seconds_per_epoch",
     "peak_memory_mb", "threads", "device", "torch", "python", "code_commit", "code_clean", "data_fingerprint",
-    "split_fingerprint", "finished_at",
+    "split_fingerprint", "finished_at", "revisions",
 ]  # fmt: skip
 HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high"]
 _QUANTITIES = ("train_loss", "validation_loss", "validation_uar")
+_WORDS = ("speaker", "leaks", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")  # even if all are digits
 _KEYS = ["group", "seed", "fold", "speaker", "truth"]
 
 
@@ -118,6 +120,7 @@ def collect(chapter: str, records: Iterable[Mapping], store: RunStore | None = N
                 "fold": spec.split.fold,
                 "seed": spec.seed,
                 "status": "finished",
+                "revisions": " ".join(f"{name}={number}" for name, number in sorted(record.get("revisions", {}).items())),
             }
         )
         history = store.history(record["run_id"])
@@ -174,7 +177,7 @@ def results_folder(chapter: str) -> Path:
 
 
 def publish(chapter: str, results: Results) -> Path:
-    """Write rows into `book/results/<chapter>`; groups that are there already are replaced, others kept.
+    """Write rows and their manifest into `book/results/<chapter>`; groups that are there already are replaced, others kept.
 
     Args:
         chapter: name of the chapter.
@@ -184,7 +187,8 @@ def publish(chapter: str, results: Results) -> Path:
         The folder.
 
     Raises:
-        StoreError: a run came from code that was not committed, or from the synthetic corpus (neither is a result about speech).
+        StoreError: a run came from code that was not committed, or from the synthetic corpus (neither is a result about speech); or the
+            rows that are there are not those of their manifest.
     """
     if (synthetic := results.groups["corpus"].eq("synthetic")).any():
         raise StoreError(
@@ -209,6 +213,10 @@ def publish(chapter: str, results: Results) -> Path:
     for name, table in results.extras.items():
         _write_csv(folder / f"{name}.csv", table)
     write_json(folder / "specs.json", {**old.specs, **results.specs})
+    before = manifest.read(folder)["runs"] if len(old.runs) else {}
+    kept_runs = {name: run for name, run in before.items() if run["group"] not in set(results.groups["group"])}
+    manifest.write(folder, kept_runs | manifest.run_digests(results.runs, results.counts))
+    load_results(chapter)  # what was written is what was given
     return folder
 
 
@@ -232,12 +240,12 @@ def load_results(chapter: str) -> Results:
         The rows; empty where nothing has been published.
 
     Raises:
-        StoreError: a file is there but cannot be read.
+        StoreError: a file cannot be read, or a row is not that of its run (`sercore.manifest`).
     """
     folder = results_folder(chapter)
     if not (folder / "groups.csv").exists():
         return empty_results()
-    text = {"speaker": str, "parameters": "Int64", "code_commit": str, "leaks": str}
+    text: dict[str, Any] = {"parameters": "Int64"} | dict.fromkeys(_WORDS, str)
     try:
         groups, runs, history = (pd.read_csv(folder / f"{n}.csv", dtype=text) for n in ("groups", "runs", "history"))
         parts = [pd.read_csv(folder / "counts" / f"{g}.csv", dtype=text).assign(group=g) for g in groups["group"]]
@@ -248,8 +256,19 @@ def load_results(chapter: str) -> Results:
     known = {"groups", "runs", "history"}
     extras = {p.stem: pd.read_csv(p, dtype={"speaker": str}) for p in sorted(folder.glob("*.csv")) if p.stem not in known}
     counts = pd.concat(parts, ignore_index=True)
+    _refuse_changed(folder, runs, counts)
     labels = [e for e in EMOTIONS if e in counts] or [c for c in counts if c not in _KEYS]
     return Results(groups, counts[[*_KEYS, *labels]], runs, history, specs, extras)
+
+
+def _refuse_changed(folder: Path, runs: pd.DataFrame, counts: pd.DataFrame) -> None:
+    try:
+        wrong = manifest.faults(folder, runs, counts)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"published results in {folder} have no readable {manifest.FILE} ({error}): restore them from git") from error
+    if wrong:
+        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+        raise StoreError(f"published results in {folder} are not those of their runs: {'; '.join(wrong[:3])}{more}: restore them from git")
 
 
 def load_all() -> dict[str, Results]:
