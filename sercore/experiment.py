@@ -52,6 +52,11 @@ def revisions(spec: RunSpec) -> dict[str, int]:
     return {"features": cache.REVISIONS[spec.features.kind], "model": models.REVISIONS[name], "trainer": train.REVISION}
 
 
+def evaluation_batch(spec: RunSpec) -> int:
+    """Neighbours a batch when the test side is scored; 0, batches of like length, where padding cannot change a score."""
+    return spec.training.batch_size if "unmasked_padding" in spec.leaks else 0
+
+
 def identify(spec: RunSpec, corpus: corpora.Corpus) -> str:
     """`run_id` of a spec on a corpus (audio ids filled)."""
     return run_id(spec, corpus.fingerprint(), revisions(spec))
@@ -130,9 +135,7 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
     try:
         seed = train.derive_seed(spec.seed, spec.split.fold)
         torch.manual_seed(train.derive_seed(seed, "initial weights"))
-        model = models.build(
-            spec.model.name, prepared.train.frames[0].shape[1], len(prepared.labels), spec.model.variant, spec.model.dropout
-        ).to(where)
+        model = models.build_for(spec, prepared.train.frames[0].shape[1], len(prepared.labels)).to(where)
         label = f"{spec.model.name} fold {spec.split.fold} seed {spec.seed}"
         with bar(total=spec.training.epochs, label=label, unit="epoch") if progress else _Silent() as shown:
             result = train.fit(
@@ -144,8 +147,9 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
                 folder / "checkpoint.safetensors",
                 where,
                 lambda row: shown.update(int(row["epoch"]) - shown.n),
+                by_length="unmasked_padding" not in spec.leaks,
             )
-        scores = train.predict_logits(model, prepared.test.frames, where)
+        scores = train.predict_logits(model, prepared.test.frames, where, evaluation_batch(spec))
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         weights |= {
             "normaliser.mean": torch.from_numpy(prepared.normaliser.mean),

@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from sercore import tune
+from sercore.conditions import CONDITIONS
 from sercore.data.splits import DEFAULT_SCHEME
 from sercore.errors import SpecError, StoreError
 from sercore.experiment import BASELINES, identify, load_corpus
@@ -22,8 +23,13 @@ from sercore.sweep import Sweep, run_all
 #: What a quick run trains with: fixed beforehand, for a demonstration on few epochs; no search.
 QUICK_TRAINING = TrainingSpec(epochs=15, learning_rate=5e-3, weight_decay=1e-4, batch_size=16, cosine_period_epochs=5)
 RESLSTM_SYSTEMS = (*BASELINES, "lstm_sa_h32", "lstm_sa_h64", "lstm_sa_h128", "reslstm_sa_h32", "reslstm_sa_h64", "reslstm_sa_h128")
-#: (corpus, protocol) -> seeds of a full run; what the study promises to measure.
+#: (corpus, protocol) -> seeds of a full run of the ResLSTM-SA chapter.
 FULL_SEEDS = {("ravdess", "strict"): 10, ("ravdess", "paper"): 5, ("emodb", "strict"): 5}
+#: chapter -> what the study promises to measure, as FULL_SEEDS.
+PROMISED = {
+    "reslstm_sa": FULL_SEEDS,
+    "price_of_leaks": {(corpus, condition): 5 for corpus in ("ravdess", "emodb") for condition in CONDITIONS},
+}
 FULL_FOLDS = 5
 
 
@@ -82,7 +88,55 @@ def reslstm_sa(
     ]
 
 
-GRIDS: dict[str, Callable[..., list[RunSpec]]] = {"reslstm_sa": reslstm_sa}
+def price_of_leaks(
+    corpus: str,
+    profile: str,
+    protocol: str = "strict",
+    systems: Sequence[str] = (),
+    folds: int = 0,
+    seeds: int = 0,
+    variant: str = "definition",
+) -> list[RunSpec]:
+    """Specs of one condition of the price list on one corpus, without tuned values.
+
+    Args:
+        corpus: key of CORPORA.
+        profile: `quick` (two folds, two seeds, 15 epochs) or `full` (five folds, five seeds, 100 epochs).
+        protocol: a condition: key of `sercore.conditions.CONDITIONS`.
+        systems: names; empty takes ResLSTM-SA-h32, and beside `strict` the plain rows.
+        folds, seeds: how many; 0 takes the profile's.
+        variant: `definition` or `released`.
+
+    Returns:
+        One spec a run, seeds outermost.
+
+    Raises:
+        SpecError: a value is none of these.
+    """
+    if profile not in ("quick", "full"):
+        raise SpecError(f"profile must be quick or full, not {profile!r}")
+    if protocol not in CONDITIONS:
+        raise SpecError(f"no condition is called {protocol!r}; known: {', '.join(CONDITIONS)}")
+    condition, full = CONDITIONS[protocol], profile == "full"
+    systems = systems or ((*BASELINES, "reslstm_sa_h32") if protocol == "strict" else ("reslstm_sa_h32",))
+    return [
+        RunSpec(
+            data=DataSpec(corpus=corpus),
+            split=SplitSpec(scheme=condition.scheme(DEFAULT_SCHEME[corpus]), fold=fold),
+            model=ModelSpec(name=system, variant="definition" if system in BASELINES else variant),
+            training=TrainingSpec() if full else QUICK_TRAINING,
+            leaks=condition.leaks,
+            source="reslstm2026",
+            seed=seed,
+        )
+        for seed in range(seeds or (5 if full else 2))
+        for system in systems
+        for fold in range(folds or (FULL_FOLDS if full else 2))
+        if system not in BASELINES or seed == 0
+    ]
+
+
+GRIDS: dict[str, Callable[..., list[RunSpec]]] = {"reslstm_sa": reslstm_sa, "price_of_leaks": price_of_leaks}
 
 
 def published_trials(chapter: str) -> pd.DataFrame:
@@ -122,7 +176,7 @@ def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path
                 raise StoreError(f"the search {name} has {len(trials)} of {tune.TRIALS} trials: run `sercore tune {chapter}` first")
             corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
             with bar(total=tune.TRIALS, label=f"search {name}", unit="trial") as shown:
-                trials = tune.tune(spec, corpus, on_trial=partial(_show, shown))
+                trials = tune.tune(tune.searched(spec), corpus, on_trial=partial(_show, shown))
         chosen[name] = tune.best_parameters(trials, name)
     return [spec if spec.model.name in BASELINES else tune.with_parameters(spec, chosen[tune.study_name(spec)] or {}) for spec in specs]
 
@@ -137,7 +191,7 @@ def chapter_specs(
 ) -> list[RunSpec]:
     """Specs of a chapter over several corpora and protocols; `choices` go to the chapter's grid.
 
-    A full run of several protocols does those that the study promises for the corpus (FULL_SEEDS); asked for alone, any protocol is run.
+    A full run of several protocols does those that the study promises for the corpus (PROMISED); asked for alone, any protocol is run.
 
     Raises:
         SpecError: no chapter has that name, or a choice is wrong.
@@ -146,7 +200,7 @@ def chapter_specs(
         raise SpecError(f"no grid is written for chapter {chapter!r}; known: {', '.join(GRIDS)}")
     pairs = [(corpus, protocol) for corpus in corpora for protocol in protocols]
     if profile == "full" and len(protocols) > 1:
-        pairs = [pair for pair in pairs if pair in FULL_SEEDS]
+        pairs = [pair for pair in pairs if pair in PROMISED[chapter]]
     return [spec for corpus, protocol in pairs for spec in GRIDS[chapter](corpus, profile, protocol, **choices)]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from sercore import signals, tune
 from sercore.errors import StoreError
 from sercore.experiment import BASELINES
-from sercore.grids import FULL_SEEDS, chapter_specs, finished_runs, published_trials, tuned
+from sercore.grids import PROMISED, chapter_specs, finished_runs, published_trials, tuned
 from sercore.results import Results, collect
 from sercore.spec import RunSpec
 
@@ -28,7 +28,7 @@ def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str
     Raises:
         SpecError: no such chapter, or a choice is wrong.
     """
-    pairs = [(c, p) for c in corpora for p in protocols] or [(c, p) for c, p in FULL_SEEDS if c in corpora]
+    pairs = [(c, p) for c in corpora for p in protocols] or [(c, p) for c, p in PROMISED.get(chapter, ()) if c in corpora]
     grids = []
     for corpus, protocol in pairs:
         for name in systems or dict.fromkeys(spec.model.name for spec in chapter_specs(chapter, [corpus], "full", [protocol])):

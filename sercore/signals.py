@@ -21,7 +21,7 @@ from torch import nn
 
 from sercore import models
 from sercore.errors import StoreError
-from sercore.experiment import load_corpus
+from sercore.experiment import evaluation_batch, load_corpus
 from sercore.features.cache import corpus_features
 from sercore.features.cepstral import frame_sizes
 from sercore.features.normaliser import Normaliser
@@ -57,7 +57,7 @@ def load_network(run_id: str, store: RunStore | None = None) -> tuple[nn.Module,
         raise StoreError(f"run {run_id} ({spec.model.name}) has no weights: name a run of {', '.join(models.MODELS)}")
     tensors = load_file(file)
     normaliser = Normaliser(tensors.pop("normaliser.mean").numpy(), tensors.pop("normaliser.deviation").numpy())
-    model = models.build(spec.model.name, len(normaliser.mean), len(record["labels"]), spec.model.variant, spec.model.dropout)
+    model = models.build_for(spec, len(normaliser.mean), len(record["labels"]))
     try:
         model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
@@ -103,7 +103,7 @@ def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) ->
     frames = normaliser.apply([features[i] for i in predictions["item_id"]])
     stored = predictions[[f"score_{label}" for label in record["labels"]]].to_numpy()
     with _threads(1):
-        found = predict_logits(model, frames)
+        found = predict_logits(model, frames, batch_as_given=evaluation_batch(spec))
     if not np.allclose(found, stored, atol=_TOLERANCE, rtol=_TOLERANCE):
         off = np.abs(found - stored).max()
         raise StoreError(f"the weights of run {run_id} do not give its stored scores (off by {off:.2g}): delete it and run again")

@@ -25,6 +25,8 @@ LEAKS: dict[str, str] = {
     "global_normaliser": "feature means and deviations are taken from all items, the test side included",
     "validation_is_test": "the best epoch is chosen on the test side",
     "tuned_on_test": "hyper-parameters are chosen on the test side",
+    "level_filter": "quiet recordings are left out on every side, the test side included",
+    "unmasked_padding": "padding counts as speech, so that a score depends on the longest recording of its batch",
 }
 
 #: What each publication's authors did with their data: the leaks that protocol `paper` switches on.

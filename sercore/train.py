@@ -93,21 +93,23 @@ def learning_rate(training: TrainingSpec, epoch: int) -> float:
     return floor + (training.learning_rate - floor) * (1 + math.cos(math.pi * phase)) / 2
 
 
-def batches(lengths: np.ndarray, batch_size: int, seed: int) -> list[np.ndarray]:
+def batches(lengths: np.ndarray, batch_size: int, seed: int, by_length: bool = True) -> list[np.ndarray]:
     """Item numbers of each batch of an epoch: shuffled, sorted by length inside buckets, batches shuffled again.
 
     Args:
         lengths: frames of each item, shape (N,).
         batch_size: items a batch; the last batches may be smaller, none has a single item (batch statistics need two).
         seed: of the two shuffles.
+        by_length: False leaves the sorting out.
 
     Returns:
         A list of index arrays that hold each item once.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
-    bucket = batch_size * BUCKET_BATCHES
-    order = np.concatenate([b[np.argsort(lengths[b], kind="stable")] for b in np.split(order, range(bucket, len(order), bucket))])
+    if by_length:
+        bucket = batch_size * BUCKET_BATCHES
+        order = np.concatenate([b[np.argsort(lengths[b], kind="stable")] for b in np.split(order, range(bucket, len(order), bucket))])
     cut = np.split(order, range(batch_size, len(order), batch_size))
     if len(cut) > 1 and len(cut[-1]) == 1:
         cut[-2:] = [np.concatenate(cut[-2:])]
@@ -130,23 +132,28 @@ def padded(frames: Sequence[np.ndarray], device: torch.device | str = "cpu") -> 
 
 
 @torch.no_grad()
-def predict_logits(model: nn.Module, frames: Sequence[np.ndarray], device: torch.device | str = "cpu") -> np.ndarray:
+def predict_logits(
+    model: nn.Module, frames: Sequence[np.ndarray], device: torch.device | str = "cpu", batch_as_given: int = 0
+) -> np.ndarray:
     """Logits of items, in the order given, in evaluation mode; the model's mode is restored.
 
     Args:
         model: `model(x (B, T, d), lengths (B,)) -> (B, C)`.
         frames: N arrays of shape (T_i, d).
         device: where the model is.
+        batch_as_given: take batches of this many neighbours instead of items of like length: it changes the logits of a network that
+            counts padding, and of no other; 0 batches by length.
 
     Returns:
         Shape (N, C), float32.
     """
     was_training = model.training
     model.eval()
-    order = np.argsort([len(f) for f in frames], kind="stable")
+    order = np.arange(len(frames)) if batch_as_given else np.argsort([len(f) for f in frames], kind="stable")
     out: list[np.ndarray] = [np.empty(0)] * len(frames)
-    for start in range(0, len(order), _EVALUATION_BATCH):
-        chosen = order[start : start + _EVALUATION_BATCH]
+    size = batch_as_given or _EVALUATION_BATCH
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
         logits = model(*padded([frames[i] for i in chosen], device)).float().cpu().numpy()
         for i, row in zip(chosen, logits, strict=True):
             out[i] = row
@@ -163,6 +170,7 @@ def fit(
     checkpoint: Path | None = None,
     device: torch.device | str = "cpu",
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    by_length: bool = True,
 ) -> FitResult:
     """Train with Adam (L2 weight decay) and cross-entropy; keep the epoch that is best on validation.
 
@@ -175,6 +183,7 @@ def fit(
         checkpoint: file written after each epoch and resumed from if it is there; None keeps nothing.
         device: `cpu` or an accelerator.
         on_epoch: called with each new history row; an exception from it stops the run and leaves the checkpoint.
+        by_length: False mixes lengths in a batch, in training and validation (leak `unmasked_padding`, whose networks count padding).
 
     Returns:
         History and the best epoch.
@@ -195,13 +204,12 @@ def fit(
         torch.manual_seed(derive_seed(seed, "dropout", epoch))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(training, epoch)
-        loss = _train_epoch(
-            model, optimizer, train, labels, batches(lengths, training.batch_size, derive_seed(seed, "batches", epoch)), device, training
-        )
+        plan = batches(lengths, training.batch_size, derive_seed(seed, "batches", epoch), by_length)
+        loss = _train_epoch(model, optimizer, train, labels, plan, device, training)
         if not math.isfinite(loss):
             raise ValueError(f"the training loss is {loss} in epoch {epoch + 1}: lower the learning rate or look for bad features")
         row = {"epoch": epoch + 1, "learning_rate": learning_rate(training, epoch), "train_loss": loss}
-        row |= _validate(model, validation, device)
+        row |= _validate(model, validation, device, 0 if by_length else training.batch_size)
         row["seconds"] = time.perf_counter() - started
         result.history.append(row)
         score = row["validation_uar"] if training.select_by == "validation_uar" else -row["validation_loss"]
@@ -246,9 +254,9 @@ def _train_epoch(
     return total / len(train.frames)
 
 
-def _validate(model: nn.Module, validation: Examples, device: torch.device | str) -> dict[str, float]:
+def _validate(model: nn.Module, validation: Examples, device: torch.device | str, batch_as_given: int) -> dict[str, float]:
     assert validation.labels is not None
-    logits = predict_logits(model, validation.frames, device)
+    logits = predict_logits(model, validation.frames, device, batch_as_given)
     loss = functional.cross_entropy(torch.from_numpy(logits), torch.as_tensor(validation.labels)).item()
     present = np.unique(validation.labels).tolist()
     prediction = logits.argmax(axis=1)

@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from sercore import metrics, models
 from sercore.data.corpora import Corpus
+from sercore.data.splits import DEFAULT_SCHEME
 from sercore.prepare import Prepared, prepare
 from sercore.spec import RunSpec, TrainingSpec, store_folder
 from sercore.train import derive_seed, fit, predict_logits
@@ -59,9 +60,23 @@ def with_parameters(spec: RunSpec, parameters: dict[str, float | int]) -> RunSpe
     return RunSpec.model_validate({**spec.model_dump(), "training": training, "model": model})
 
 
+def searched(spec: RunSpec) -> RunSpec:
+    """The run whose search gives this one its parameters.
+
+    Under `strict` and `paper` it is the run itself. Where leaks are switched on one by one, nothing but the leak may differ from strict:
+    so its parameters are those of strict, or, with the leak `tuned_on_test`, those of the search that looks at the test side of strict.
+    """
+    if spec.protocol in ("strict", "paper"):
+        return spec
+    leaks = ("tuned_on_test",) if "tuned_on_test" in spec.leaks else ()
+    split = spec.split.model_copy(update={"scheme": DEFAULT_SCHEME.get(spec.data.corpus, spec.split.scheme)})
+    return spec.model_copy(update={"leaks": leaks, "split": split})
+
+
 def study_name(spec: RunSpec) -> str:
     """Name of the search whose result a group of runs uses."""
-    objective = "test" if "tuned_on_test" in spec.leaks else "validation"
+    spec = searched(spec)
+    objective = "validation" if not spec.leaks else "test" if spec.protocol == "paper" else "test_alone"
     return f"{spec.data.corpus}.{spec.model.name}.{spec.model.variant}.{spec.split.scheme}.{objective}"
 
 
@@ -98,6 +113,7 @@ def tune(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = _storage()
+    spec = searched(spec)
     name = study_name(spec)
     sides = [prepare(spec.model_copy(update={"split": spec.split.model_copy(update={"fold": f})}), corpus) for f in folds]
     threads = torch.get_num_threads()
@@ -140,7 +156,7 @@ def _objective(trial: optuna.Trial, spec: RunSpec, sides: Sequence[Prepared], ep
     for number, side in enumerate(sides):
         seed = derive_seed("trial", trial.number, number)
         torch.manual_seed(seed)
-        model = models.build(tuned.model.name, side.train.frames[0].shape[1], len(side.labels), tuned.model.variant, tuned.model.dropout)
+        model = models.build_for(tuned, side.train.frames[0].shape[1], len(side.labels))
         best = -np.inf
 
         def watch(row: dict[str, float], number: int = number) -> None:

@@ -101,6 +101,23 @@ class Corpus:
             )
         return replace(self, items=self.items.assign(audio_id=ids))
 
+    def peaks(self) -> pd.Series:
+        """Largest absolute sample of each item, in [0, 1] for whole-number files (remembered on disk by `audio_id`).
+
+        Returns:
+            item_id -> peak, in the order of the item table.
+
+        Raises:
+            CorpusError: a recording is missing or cannot be decoded, or audio ids are not filled.
+        """
+        if self.items["audio_id"].eq("").any():
+            raise CorpusError(f"{self.name}: fill audio ids (Corpus.with_audio_ids) before asking for peaks")
+        rows = self.items.to_dict("records")
+        keys = [f"{row['audio_id']}|{row['start_s']}|{row['end_s']}" for row in rows]
+        cache = store_folder() / "cache" / "peaks" / f"{self.name}.json"
+        found = audio.remembered(cache, keys, lambda i: repr(float(np.abs(self.waveform(rows[i])[0]).max())), f"levels of {self.name}")
+        return pd.Series([float(peak) for peak in found], index=self.items["item_id"], name="peak")
+
     def fingerprint(self) -> str:
         """Hash of what the recordings and labels are; needs `with_audio_ids` first.
 

@@ -36,6 +36,7 @@ class SplitPlan:
         train, validation, test: item ids, sorted.
         leaks: the leaks that the spec declares.
         found: kinds of overlap that are there, each declared.
+        copies: test items of which a copy, under another name, trains too (leak `duplicate_audio`); sorted.
     """
 
     scheme: str
@@ -45,11 +46,12 @@ class SplitPlan:
     test: tuple[str, ...]
     leaks: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """Hash of who is on which side: equal for equal sides whatever the corpus folder or the order of its files."""
-        return digest([self.scheme, self.fold, self.train, self.validation, self.test])
+        return digest([self.scheme, self.fold, self.train, self.validation, self.test, *([self.copies] if self.copies else [])])
 
     @property
     def sides(self) -> dict[str, tuple[str, ...]]:
@@ -100,6 +102,24 @@ def _random(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
     return part.eq(fold), part.eq((fold + 1) % 5)
 
 
+def _shuffled(items: pd.DataFrame) -> pd.DataFrame:
+    """The items with their speakers dealt anew, so that a speaker scheme mixes speakers and keeps the sizes of its sides.
+
+    Equal audio gets one speaker, so that mixed speakers are the only leak.
+    """
+    speakers = np.random.default_rng(20260603).permutation(items["speaker"].to_numpy())
+    heard = items["audio_id"].where(items["audio_id"].ne(""), items["item_id"])
+    alone = ~heard.duplicated(keep=False).to_numpy()
+    first: dict[str, int] = {}
+    for here, audio in enumerate(heard):
+        wanted = speakers[first.setdefault(audio, here)]
+        if speakers[here] != wanted:
+            exchanged = np.flatnonzero(alone & (speakers == wanted))[:1]
+            speakers[exchanged] = speakers[here]
+            speakers[here] = wanted
+    return items.assign(speaker=speakers)
+
+
 #: scheme -> (number of folds, or 0 where the speakers decide; masks of test and validation items)
 SCHEMES: dict[str, tuple[int, Callable[[pd.DataFrame, int], tuple[pd.Series, pd.Series]]]] = {
     "luna_jimenez_5": (5, _luna_jimenez),
@@ -108,6 +128,13 @@ SCHEMES: dict[str, tuple[int, Callable[[pd.DataFrame, int], tuple[pd.Series, pd.
     "speakers_4": (4, _speaker_groups(4)),
     "random_5": (5, _random),
 }
+#: Ending of a scheme whose recordings are dealt to the sides whoever speaks, in the sizes of the scheme.
+SHUFFLED = "_shuffled"
+#: Ending of a scheme whose training side also holds copies of test recordings: what happens where a corpus has each recording twice (the
+#: sound and the film of one take) and its files are shuffled.
+COPIES = "_copies"
+#: Share of the test recordings that are copied: what five shuffled fifths, three of them for training, give.
+COPIED_SHARE = 0.6
 
 #: The scheme that a corpus is split by where nothing else is asked for.
 DEFAULT_SCHEME = {"ravdess": "luna_jimenez_5", "emodb": "pairs_5", "synthetic": "speakers_4"}
@@ -119,9 +146,25 @@ def n_folds(scheme: str, items: pd.DataFrame) -> int:
     Raises:
         SplitError: no scheme has that name.
     """
-    if scheme not in SCHEMES:
-        raise SplitError(f"no split scheme is called {scheme!r}; known: {', '.join(SCHEMES)}")
-    return SCHEMES[scheme][0] or items["speaker"].nunique()
+    return SCHEMES[base_scheme(scheme)][0] or items["speaker"].nunique()
+
+
+def base_scheme(scheme: str) -> str:
+    """The key of SCHEMES that a scheme with or without endings rests on.
+
+    Raises:
+        SplitError: there is none.
+
+    Example:
+        >>> base_scheme("pairs_5_shuffled_copies")
+        'pairs_5'
+    """
+    base = scheme.removesuffix(COPIES).removesuffix(SHUFFLED)
+    if base not in SCHEMES:
+        raise SplitError(
+            f"no split scheme is called {scheme!r}; known: {', '.join(SCHEMES)}, each also with {SHUFFLED} and {COPIES} behind it"
+        )
+    return base
 
 
 def make_plan(
@@ -133,6 +176,7 @@ def make_plan(
     scheme: str,
     fold: int,
     leaks: Sequence[str] = (),
+    copies: Sequence[str] = (),
 ) -> SplitPlan:
     """A plan of the sides given, or a refusal that names the leak.
 
@@ -141,13 +185,14 @@ def make_plan(
         train, validation, test: item ids.
         scheme, fold: names for the plan.
         leaks: declared leaks (keys of `sercore.spec.LEAKS`).
+        copies: test items of which a copy trains.
 
     Returns:
         The plan; `found` lists the declared leaks that are really there.
 
     Raises:
-        SplitError: a side is empty, an item is on two sides, or an id is not in the table.
-        LeakError: a speaker, source recording, overlapping segment or identical audio lies on two sides and is not declared.
+        SplitError: a side is empty, an id is not in the table, or a copy is of no test item.
+        LeakError: an item is on two sides; or a speaker, source recording, overlapping segment or identical audio is, undeclared.
     """
     sides = {"train": tuple(sorted(train)), "validation": tuple(sorted(validation)), "test": tuple(sorted(test))}
     for side, ids in sides.items():
@@ -167,7 +212,15 @@ def make_plan(
                 f"split it apart or declare the leak {PERMITTED_BY[overlap.kind][0]!r}"
             )
         found.add(permitted)
-    return SplitPlan(scheme, fold, sides["train"], sides["validation"], sides["test"], tuple(sorted(leaks)), tuple(sorted(found)))
+    if copies:
+        if "duplicate_audio" not in leaks:
+            raise LeakError(f"{scheme} fold {fold}: {len(copies)} test recordings are copied into training; declare 'duplicate_audio'")
+        if strangers := sorted(set(copies) - set(sides["test"])):
+            raise SplitError(f"{scheme} fold {fold}: {len(strangers)} copies are of no test item, first {strangers[0]!r}")
+        found.add("duplicate_audio")
+    return SplitPlan(
+        scheme, fold, sides["train"], sides["validation"], sides["test"], tuple(sorted(leaks)), tuple(sorted(found)), tuple(sorted(copies))
+    )
 
 
 def split_plan(items: pd.DataFrame, split: SplitSpec, leaks: Sequence[str] = ()) -> SplitPlan:
@@ -188,8 +241,14 @@ def split_plan(items: pd.DataFrame, split: SplitSpec, leaks: Sequence[str] = ())
     folds = n_folds(split.scheme, items)
     if split.fold >= folds:
         raise SplitError(f"{split.scheme} has folds 0 to {folds - 1}, not {split.fold}")
-    test, validation = SCHEMES[split.scheme][1](items, split.fold)
+    dealt = _shuffled(items) if split.scheme.removesuffix(COPIES).endswith(SHUFFLED) else items
+    test, validation = SCHEMES[base_scheme(split.scheme)][1](dealt, split.fold)
     ids = items["item_id"]
+    copies: list[str] = []
+    if split.scheme.endswith(COPIES):
+        tested = sorted(ids[test])
+        drawn = np.random.default_rng([20260603, split.fold]).permutation(len(tested))[: round(COPIED_SHARE * len(tested))]
+        copies = [tested[i] for i in drawn]
     return make_plan(
         items,
         ids[~test & ~validation].tolist(),
@@ -198,4 +257,5 @@ def split_plan(items: pd.DataFrame, split: SplitSpec, leaks: Sequence[str] = ())
         scheme=split.scheme,
         fold=split.fold,
         leaks=leaks,
+        copies=copies,
     )

@@ -10,8 +10,9 @@ from torch import nn
 
 from sercore.errors import SpecError
 from sercore.models import reslstm_sa
+from sercore.spec import RunSpec
 
-#: name -> builder(n_features, n_classes, variant=..., dropout=...)
+#: name -> builder(n_features, n_classes, variant=..., dropout=..., masked=...)
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "lstm_sa_h32": partial(reslstm_sa.LSTMSA, n_hidden=32, residual=False),
     "lstm_sa_h64": partial(reslstm_sa.LSTMSA, n_hidden=64, residual=False),
@@ -51,3 +52,24 @@ def build(name: str, n_features: int = 46, n_classes: int = 8, variant: str = "d
     if name not in MODELS:
         raise SpecError(f"no model is called {name!r}; known: {', '.join(MODELS)}")
     return MODELS[name](n_features, n_classes, variant=variant, dropout=dropout)
+
+
+def build_for(spec: RunSpec, n_features: int, n_classes: int) -> nn.Module:
+    """The network of a run, freshly initialised from torch's current random state.
+
+    Args:
+        spec: whose name, variant and dropout are taken; with the leak `unmasked_padding` the network counts padding.
+        n_features: d, values a frame.
+        n_classes: C.
+
+    Returns:
+        As `build`.
+
+    Raises:
+        SpecError: no model has that name.
+    """
+    if "unmasked_padding" not in spec.leaks:
+        return build(spec.model.name, n_features, n_classes, spec.model.variant, spec.model.dropout)
+    if spec.model.name not in MODELS:
+        raise SpecError(f"no model is called {spec.model.name!r}; known: {', '.join(MODELS)}")
+    return MODELS[spec.model.name](n_features, n_classes, variant=spec.model.variant, dropout=spec.model.dropout, masked=False)

@@ -26,6 +26,7 @@ class LSTMSA(nn.Module):
         variant: `definition` leaves padding out of attention and batch statistics, and initialises as the paper says.
             `released` counts padding in both and initialises as the authors' code does.
         dropout: before the classifier.
+        masked: leave padding out, whatever the variant; None takes the variant's way.
 
     Differs from the paper: batch normalisation after the sum (its Fig. 2 shows it, its text does not) and of the context (only in the
     code); both are needed for the printed parameter counts.
@@ -44,9 +45,10 @@ class LSTMSA(nn.Module):
         residual: bool,
         variant: Literal["definition", "released"] = "definition",
         dropout: float = 0.3,
+        masked: bool | None = None,
     ) -> None:
         super().__init__()
-        masked = variant == "definition"
+        masked = variant == "definition" if masked is None else masked
         self.lstm_1 = nn.LSTM(n_features, n_features, batch_first=True) if residual else None
         self.sum_norm = FrameBatchNorm(n_features, masked) if residual else None
         self.lstm_2 = nn.LSTM(n_features, n_hidden, batch_first=True)
