@@ -26,6 +26,7 @@ from sercore.prepare import Prepared, prepare
 from sercore.progress import bar
 from sercore.spec import RunSpec, run_id
 from sercore.store import RunStore, write_json
+from sercore.writing import refusals_named
 
 #: Systems that are not networks: two plain rows of every table.
 BASELINES = ("majority_class", "functionals_svm")
@@ -100,9 +101,10 @@ def run_one(
         system = _run_baseline if spec.model.name in BASELINES else _run_network
         scores, found = system(spec, prepared, folder, progress)
         predictions = prepared.evaluator.predictions(scores, name, spec.split.fold, spec.seed)
-        predictions.to_parquet(folder / "predictions.parquet", index=False)
         history = found.pop("history")
-        pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+        with refusals_named(folder):
+            predictions.to_parquet(folder / "predictions.parquet", index=False)
+            pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
         record = {
             "run_id": name,
             "spec": spec.canonical(),
@@ -155,7 +157,8 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
             "normaliser.mean": torch.from_numpy(prepared.normaliser.mean),
             "normaliser.deviation": torch.from_numpy(prepared.normaliser.deviation),
         }
-        save_file(weights, folder / "weights.safetensors")
+        with refusals_named(folder / "weights.safetensors"):
+            save_file(weights, folder / "weights.safetensors")
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(False)

@@ -16,6 +16,7 @@ from sercore.data.items import EMOTIONS
 from sercore.errors import StoreError
 from sercore.spec import RunSpec
 from sercore.store import RunStore, write_json
+from sercore.writing import beside
 
 GROUP_COLUMNS = [
     "group", "chapter", "corpus", "task", "system", "variant", "protocol", "leaks", "split", "folds", "seeds",
@@ -221,13 +222,12 @@ def publish(chapter: str, results: Results) -> Path:
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
     whole = table.copy()
     for column in whole.select_dtypes("float"):
         if whole[column].dropna().mod(1).eq(0).all():
             whole[column] = whole[column].astype("Int64")
-    whole.to_csv(beside, index=False, float_format="%.6g", lineterminator="\n")
-    os.replace(beside, path)
+    with beside(path) as file:
+        whole.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def load_results(chapter: str) -> Results:

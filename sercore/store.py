@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from sercore.errors import StoreError
 from sercore.spec import RunSpec, store_folder
+from sercore.writing import beside, refusals_named
 
 #: Raised when the layout of a run folder changes; a store from a newer version is refused.
 STORE_VERSION = 1
@@ -25,9 +26,8 @@ RUN_FILES = ("spec.json", "history.csv", "predictions.parquet", "weights.safeten
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside and move it into place; NaN is refused."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    os.replace(beside, path)
+    with beside(path) as file:
+        file.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def _sha256(path: Path) -> str:
@@ -62,7 +62,10 @@ class RunStore:
         except (OSError, ValueError) as error:
             raise StoreError(f"{folder} has no readable record.json: delete the folder and run again") from error
         if record.get("store_version", 0) > STORE_VERSION:
-            raise StoreError(f"{folder} was written by a newer version of the store ({record['store_version']}): update sercore")
+            raise StoreError(
+                f"{folder} was written by a newer version of the store ({record['store_version']}, this one is {STORE_VERSION}): "
+                "update sercore, or set SERCORE_STORE to another folder"
+            )
         for name, expected in record["files"].items():
             file = folder / name
             if not file.exists() or _sha256(file) != expected:
@@ -74,13 +77,14 @@ class RunStore:
         """A working folder for one run, kept where the run is interrupted so that it can go on from its checkpoint.
 
         Raises:
-            StoreError: another process is doing the same run.
+            StoreError: another process is doing the same run, or the store cannot be written.
         """
         work = self.folder / f"{run_id}.partial"
-        work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / f"{run_id}.lock")
         try:
-            lock.acquire(timeout=0)
+            with refusals_named(work):
+                work.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=0)
         except Timeout as error:
             raise StoreError(f"run {run_id} is being done by another process: wait for it, or stop it") from error
         try:
@@ -96,8 +100,9 @@ class RunStore:
             record: plain data; file hashes and the store version are added.
         """
         work, folder = self.folder / f"{run_id}.partial", self.path(run_id)
-        for name in ("checkpoint.safetensors",):
-            (work / name).unlink(missing_ok=True)
+        for file in work.iterdir():  # the checkpoint, and what a killed process had begun to write
+            if file.name not in RUN_FILES:
+                file.unlink()
         record["files"] = {name: _sha256(work / name) for name in RUN_FILES if (work / name).exists()}
         record["store_version"] = STORE_VERSION
         write_json(work / "record.json", record)
@@ -105,6 +110,13 @@ class RunStore:
             shutil.rmtree(folder)
         os.replace(work, folder)
         (self.folder / f"{run_id}.lock").unlink(missing_ok=True)
+
+    def _version(self, run_id: str) -> int:
+        """Version of the store that wrote a run; 0 where nothing says so."""
+        try:
+            return int(json.loads((self.path(run_id) / "record.json").read_text())["store_version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
 
     def predictions(self, run_id: str) -> pd.DataFrame:
         """Prediction table of a finished run (columns as `SealedEvaluator.predictions`)."""
@@ -123,7 +135,7 @@ class RunStore:
         """Every run of the store, finished or not.
 
         Returns:
-            Columns `run_id, status (finished | interrupted | damaged), system, variant, corpus, protocol, split, fold, seed,
+            Columns `run_id, status (finished | interrupted | damaged | newer), system, variant, corpus, protocol, split, fold, seed,
             epochs, validation_uar, uar, seconds, finished_at`.
         """
         columns = [
@@ -141,6 +153,6 @@ class RunStore:
                 record = {} if interrupted else self.finished(run_id) or {}
                 row |= {key: record.get(key) for key in ("validation_uar", "uar", "seconds", "finished_at")}
             except (OSError, ValueError, StoreError):
-                row["status"] = "interrupted" if interrupted else "damaged"
+                row["status"] = "interrupted" if interrupted else "newer" if self._version(run_id) > STORE_VERSION else "damaged"
             rows.append(row)
         return pd.DataFrame(rows, columns=columns)

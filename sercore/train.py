@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from torch.nn import functional
 
 from sercore import metrics
 from sercore.spec import TrainingSpec
+from sercore.writing import beside
 
 REVISION = 1
 #: Batches whose items are sorted by length together. More would pad less and shuffle less: a bucket that holds the whole corpus would
@@ -275,10 +275,8 @@ def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, best: 
     tensors |= {f"best/{name}": value for name, value in best.items()}
     tensors |= {key: optimizer.state[parameter][moment] for key, parameter, moment in _named_moments(model, optimizer)}
     state = {"history": result.history, "best_epoch": result.best_epoch, "best_score": result.best_score}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    save_file(tensors, beside, metadata={"state": json.dumps(state)})
-    os.replace(beside, path)
+    with beside(path) as file:
+        save_file(tensors, file, metadata={"state": json.dumps(state)})
 
 
 def _resume(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[FitResult, dict[str, Tensor]]:

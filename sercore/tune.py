@@ -16,6 +16,7 @@ from sercore.data.splits import DEFAULT_SCHEME
 from sercore.prepare import Prepared, prepare
 from sercore.spec import RunSpec, TrainingSpec, store_folder
 from sercore.train import derive_seed, fit, predict_logits
+from sercore.writing import refusals_named
 
 #: Union of the paper's ranges (Sec. IV-C) and the released notebook's: the range, or the choices.
 SEARCH_SPACE: dict[str, tuple[float, float] | tuple[int, ...]] = {
@@ -129,7 +130,8 @@ def tune(
                 pruner=optuna.pruners.MedianPruner(**_PRUNER),
                 load_if_exists=True,
             )
-            study.optimize(lambda trial: _objective(trial, spec, sides, epochs), n_trials=1)
+            with refusals_named(store_folder() / "tuning"):
+                study.optimize(lambda trial: _objective(trial, spec, sides, epochs), n_trials=1)
             if on_trial is not None:
                 on_trial(done + 1, study.best_value)
     finally:

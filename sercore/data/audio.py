@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import soundfile
 
 from sercore.errors import CorpusError
 from sercore.progress import bar
+from sercore.writing import beside
 
 #: Endings that readers take; the releases are WAV, FLAC holds the same samples.
 AUDIO_ENDINGS = (".wav", ".flac")
@@ -122,8 +122,6 @@ def remembered(cache: Path, keys: Sequence[str], compute: Callable[[int], str], 
             known[keys[i]] = compute(i)
     finally:
         if missing:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            beside = cache.with_name(f"{cache.name}.{os.getpid()}")
-            beside.write_text(json.dumps(known))
-            beside.replace(cache)
+            with beside(cache) as file:
+                file.write_text(json.dumps(known))
     return [known[key] for key in keys]

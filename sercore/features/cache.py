@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sercore.data.corpora import Corpus
 from sercore.features import cepstral, stft
 from sercore.progress import bar
 from sercore.spec import FeatureSpec, digest, store_folder
+from sercore.writing import beside
 
 #: Items a shard: the most that an interrupted extraction computes again.
 SHARD_ITEMS = 256
@@ -67,7 +67,6 @@ def corpus_features(corpus: Corpus, spec: FeatureSpec, jobs: int = 1) -> dict[st
     files = [folder / f"{i:05d}.npz" for i in range(len(shards))]
     missing = [i for i, file in enumerate(files) if not file.exists()]
     if missing:
-        folder.mkdir(parents=True, exist_ok=True)
         total = sum(len(shards[i]) for i in missing)
         with bar(total=total, label=f"features of {corpus.name}") as shown, joblib.Parallel(n_jobs=jobs, return_as="generator") as parallel:
             for i in missing:
@@ -85,7 +84,5 @@ def corpus_features(corpus: Corpus, spec: FeatureSpec, jobs: int = 1) -> dict[st
 
 
 def _write(path: Path, frames: list[np.ndarray]) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(beside, "wb") as file:
+    with beside(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, frames=np.concatenate(frames), lengths=np.array([len(f) for f in frames]))
-    os.replace(beside, path)
