@@ -12,8 +12,8 @@
 
 # %% tags=["parameters"]
 corpora = "synthetic"  # names, separated by commas: synthetic, ravdess, emodb; those not named are shown from their cards
-corpora_root = ""  # folder that holds them (ravdess/, emodb/); empty: SERCORE_CORPORA
-profile = "quick"  # quick | full
+corpora_root = ""      # folder that holds them (ravdess/, emodb/); empty: SERCORE_CORPORA
+profile = "quick"      # quick | full
 
 # %% [markdown]
 # ## Question
@@ -51,9 +51,7 @@ display(protocols.check_table(shown))
 
 # %%
 for corpus in shown.values():
-    display(
-        Markdown(f"**{corpus.card.title}**" + ("" if corpus.root or corpus.name == "synthetic" else ", from the file list of its card"))
-    )
+    display(Markdown(f"**{corpus.card.title}**" + ("" if corpus.root or corpus.name == "synthetic" else ", from the file list of its card")))
     display(pictures.class_speaker_counts(corpus))
 
 # %% [markdown]

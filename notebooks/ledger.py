@@ -4,7 +4,7 @@
 
 # %% tags=["parameters"]
 profile = "quick"  # quick | full: the same here, as results are read
-source = ""  # one source, e.g. reslstm2026; empty for all
+source = ""        # one source, e.g. reslstm2026; empty for all
 
 # %% tags=["remove-input"]
 from IPython.display import Markdown

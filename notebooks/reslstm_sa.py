@@ -13,15 +13,15 @@
 # emotions of RAVDESS.
 
 # %% tags=["parameters"]
-corpora = "synthetic"  # names, separated by commas: synthetic, ravdess, emodb
-corpora_root = ""  # folder that holds them (ravdess/, emodb/); empty: SERCORE_CORPORA
-profile = "quick"  # quick | full
-protocol = "strict"  # strict | paper | both
-folds = 0  # folds to run; 0: those of the profile (quick 2, full 5)
-seeds = 0  # runs a fold, each with its own seed; 0: those of the profile (quick 2, full 10 or 5)
-systems = ""  # names, separated by commas; empty: those of the profile
+corpora = "synthetic"   # names, separated by commas: synthetic, ravdess, emodb
+corpora_root = ""       # folder that holds them (ravdess/, emodb/); empty: SERCORE_CORPORA
+profile = "quick"       # quick | full
+protocol = "strict"     # strict | paper | both
+folds = 0               # folds to run; 0: those of the profile (quick 2, full 5)
+seeds = 0               # runs a fold, each with its own seed; 0: those of the profile (quick 2, full 10 or 5)
+systems = ""            # names, separated by commas; empty: those of the profile
 variant = "definition"  # definition | released
-scheduler = ""  # empty: this process; local: one worker a core; local:N
+scheduler = ""          # empty: this process; local: one worker a core; local:N
 
 # %% [markdown]
 # ## Question
