@@ -24,8 +24,9 @@ _STYLE = """
 .lg th{overflow-wrap:normal;font-size:.9em}
 .lg th button{all:unset;cursor:pointer;font-weight:600}.lg th button:focus-visible{outline:2px solid currentColor}
 .lg th[aria-sort=ascending] button::after{content:" \\25B2"}.lg th[aria-sort=descending] button::after{content:" \\25BC"}
-.lg .id{display:block;font-size:.72rem;opacity:.75}
-@media (max-width:760px){.lg thead{position:absolute;clip-path:inset(50%)}.lg table,.lg tbody,.lg tr,.lg td{display:block;width:100%}
+.lg .id{display:block;font-size:.72rem;opacity:.8}
+@media (max-width:760px){.lg,.lg .id{font-size:.875rem}
+ .lg thead{position:absolute;clip-path:inset(50%)}.lg table,.lg tbody,.lg tr,.lg td{display:block;width:100%}
  .lg tr{border:1px solid var(--line);border-radius:6px;margin:.5rem 0;padding:.3rem}.lg td{border:0;padding:.15rem .3rem}
  .lg td:empty{display:none}.lg td::before{content:attr(data-h) ": ";font-weight:600}.lg-bar label,.lg-bar input{width:100%;min-width:0}}
 """
