@@ -45,6 +45,10 @@ def decode(path: Path, start: int = 0, count: int = -1, mend: str = _MEND) -> tu
             samples = file.read(count, dtype="float32", always_2d=True)
             cut = _CUT_WAV.search(file.extra_info)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        if not path.exists():
+            raise CorpusError(f"{path} is missing: {mend}") from error
+        if path.is_file() and path.stat().st_size == 0:
+            raise CorpusError(f"{path} is empty (0 bytes): {mend}") from error
         raise CorpusError(f"{path} cannot be decoded ({error}): {mend}") from error
     if len(samples) == 0:
         raise CorpusError(f"{path} holds no sample: {mend}")
@@ -53,7 +57,7 @@ def decode(path: Path, start: int = 0, count: int = -1, mend: str = _MEND) -> tu
         raise CorpusError(f"{path} is cut short ({there} are there): {mend}")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
-        raise CorpusError(f"{path}: sample {start + int(np.argmin(np.isfinite(mono)))} is not finite: {mend}")
+        raise CorpusError(f"{path}: sample {start + int(np.argmin(np.isfinite(mono)))} is not finite (NaN or infinite): {mend}")
     return np.ascontiguousarray(mono), rate
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from sercore.data import synthetic
-from sercore.data.audio import AUDIO_ENDINGS, decode, samples_id
+from sercore.data import names, synthetic
+from sercore.data.audio import decode, samples_id
 from sercore.data.card import Card, load_card
 from sercore.data.findings import CorpusReport, Count, Finding
 from sercore.data.overlaps import KINDS, overlaps, permitting_leak
@@ -57,11 +57,11 @@ class _Verdicts:
 
     def add(self, kind: str, message: str, files: Sequence[_File] = (), keys: Sequence[str] = ()) -> None:
         """One finding about some files (or, where there is no file, some keys of the card)."""
-        names = tuple(file.name for file in files) or tuple(keys)
+        what = tuple(file.name for file in files) or tuple(keys)
         if defect := self.card.defect(kind, *(file.key for file in files), *keys):
-            self.notes.append(Finding(kind, f"{', '.join(names)}: {defect.note}", names))
+            self.notes.append(Finding(kind, f"{', '.join(what)}: {defect.note}", what))
         else:
-            self.problems.append(Finding(kind, message, names))
+            self.problems.append(Finding(kind, message, what))
 
 
 def check_corpus(name: str, root: Path | None = None, progress: bool = True) -> CorpusReport:
@@ -95,7 +95,7 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True) -> 
     _judge_sounds(verdicts, files)
     _judge_duplicates(verdicts, files)
     keys = sorted({file.key for file in files})
-    return _report(verdicts, str(root), len(keys), [label for key in keys if (label := _label(card, key))])
+    return _report(verdicts, str(root), len(keys), [label for key in keys if (label := names.label_of(card, key))])
 
 
 def audit_plan(plan: SplitPlan, items: pd.DataFrame) -> list[Finding]:
@@ -138,33 +138,15 @@ def _report(verdicts: _Verdicts, root: str, files: int, labels: list[tuple[str, 
 
 def _listen_to_all(card: Card, root: Path, progress: bool) -> list[_File]:
     """Every audio file below the folder, decoded once, in the order of the paths."""
-    base = root / card.audio_folder if (root / card.audio_folder).is_dir() else root
-    paths = list(_audio_files(root))
-    keys = [_shown(path.relative_to(base if path.is_relative_to(base) else root).with_suffix("")) for path in paths]
+    paths = list(names.audio_files(root))
+    keys = [names.key_of(card, root, path) for path in paths]
     if not any(re.fullmatch(card.name_pattern, key) for key in keys):
         inside = f" (did you mean {root / card.name}?)" if (root / card.name).is_dir() else ""
         raise CorpusError(
             f"none of the {len(paths)} audio files under {root} belongs to {card.name}{inside}. Expected: {card.reader_expects}"
         )
-    shown = bar(paths, label=f"decoding {card.name}", unit="file") if progress else paths
-    return [_File(_shown(path.relative_to(root)), key, _listen(path)) for path, key in zip(shown, keys, strict=True)]
-
-
-def _audio_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Audio files below a folder in a fixed order. Links are followed, but never round a loop."""
-    here = os.path.realpath(folder)
-    if here in above:
-        return
-    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
-        if path.is_dir():
-            yield from _audio_files(path, above | {here})
-        elif path.suffix.lower() in AUDIO_ENDINGS:
-            yield path
-
-
-def _shown(path: Path) -> str:
-    """A relative path as text that any terminal and JSON file can hold."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    counted = bar(paths, label=f"decoding {card.name}", unit="file") if progress else paths
+    return [_File(names.shown(path.relative_to(root)), key, _listen(path)) for path, key in zip(counted, keys, strict=True)]
 
 
 def _listen(path: Path) -> _Sound:
@@ -179,20 +161,6 @@ def _listen(path: Path) -> _Sound:
         fault = str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ").split(": replace ")[0]
         return _Sound(fault=fault.replace(str(path), path.name))
     return _Sound("", samples_id(samples, rate_hz), rate_hz, header.channels, equal, not samples.any(), header.format)
-
-
-def _label(card: Card, key: str) -> tuple[str, str] | None:
-    """Emotion and speaker that a name states, or None where it does not fit the scheme."""
-    match = re.fullmatch(card.name_pattern, key)
-    if not match or match["emotion"] not in card.label_map:
-        return None
-    speaker = _speaker(card, match["speaker"])
-    return (card.label_map[match["emotion"]], speaker) if speaker in card.speakers else None
-
-
-def _speaker(card: Card, code: str) -> str:
-    """The card's name of a speaker; some releases write it with leading zeros in file names."""
-    return code if code in card.speakers else code.lstrip("0")
 
 
 def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
@@ -214,7 +182,7 @@ def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
                 kind, says = "twice", f"has the name of {home}, which is there too: take one of the two out"
             else:
                 kind, says = "misplaced", f"belongs at {home}, its folder and its name disagree: move it there"
-        elif fault := _name_fault(card, file.key):
+        elif fault := names.name_fault(card, file.key):
             kind, says = "misnamed", f"{fault}: give it its name in the official release, or take it out"
         else:
             says = "is not in the official release: take it out of the folder" if expected else ""
@@ -224,18 +192,6 @@ def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
     for key in expected:
         if key not in first:
             verdicts.add("missing", f"{key} is missing: restore it from the official release", keys=[key])
-
-
-def _name_fault(card: Card, key: str) -> str:
-    """Why a name does not fit the card's scheme; empty if it does."""
-    match = re.fullmatch(card.name_pattern, key)
-    if not match:
-        return "does not fit the naming scheme of the release"
-    if match["emotion"] not in card.label_map:
-        return f"has the class code {match['emotion']}, known are {', '.join(card.label_map)}"
-    if _speaker(card, match["speaker"]) not in card.speakers:
-        return f"names the speaker {match['speaker']}, known are {', '.join(card.speakers)}"
-    return ""
 
 
 def _judge_sounds(verdicts: _Verdicts, files: list[_File]) -> None:
@@ -265,5 +221,5 @@ def _judge_duplicates(verdicts: _Verdicts, files: list[_File]) -> None:
             same[file.sound.audio_id].append(file)
     for copies in same.values():
         if len({file.key for file in copies}) > 1:
-            names = ", ".join(file.name for file in copies)
-            verdicts.add("duplicate_audio", f"{names} hold the same audio: replace the copy with the file of the official release", copies)
+            both = ", ".join(file.name for file in copies)
+            verdicts.add("duplicate_audio", f"{both} hold the same audio: replace the copy with the file of the official release", copies)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sercore.data import audio, synthetic
+from sercore.data import audio, names, synthetic
 from sercore.data.card import Card, load_card
 from sercore.data.readers import emodb, ravdess
 from sercore.errors import CorpusError
@@ -142,7 +142,8 @@ def load(name: str, root: str | Path | None = None, check_counts: bool = True) -
         The corpus; nothing is decoded.
 
     Raises:
-        CorpusError: no such corpus, no such folder, or recordings are missing or too many (says how many of which class and speaker).
+        CorpusError: no such corpus, no such folder, the folder holds nothing of it or another corpus, a name has a label or speaker
+            outside the map, or recordings are missing or too many (says which).
     """
     if name not in CORPORA:
         raise CorpusError(f"no corpus is called {name!r}; known: {', '.join(CORPORA)}")
@@ -158,7 +159,11 @@ def load(name: str, root: str | Path | None = None, check_counts: bool = True) -
         folder = folder / name
     if not folder.is_dir():
         raise CorpusError(f"{name}: there is no folder {folder}; {card.access}")
+    if card.name_pattern:
+        names.refuse_other_folder(card, folder)
     corpus = Corpus(name, folder, entry.read(folder), card)
+    if check_counts and card.expected:
+        names.refuse_other_names(card, folder, corpus.items["path"])
     if check_counts:
         _compare_counts(corpus)
     return corpus

@@ -50,7 +50,7 @@ def test_names_of_no_recording_are_left_out(name, tmp_path):
 @pytest.mark.parametrize("name", LISTED)
 def test_a_missing_recording_is_caught(name, tmp_path):
     next(stand_up(name, tmp_path).rglob("*.wav")).unlink()
-    with pytest.raises(CorpusError, match="1 recordings are missing"):
+    with pytest.raises(CorpusError, match="1 recording is missing"):
         load(name, tmp_path)
 
 

@@ -1,0 +1,134 @@
+"""What the names in a corpus folder say, before a file is opened: which recordings are there, which are missing, which are no one's."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from sercore.data.audio import AUDIO_ENDINGS
+from sercore.data.card import Card, card_names, load_card
+from sercore.errors import CorpusError
+
+_LOOKED_AT = 2000  # files that decide what a folder holds: the folder may be anyone's
+
+
+def audio_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Audio files below a folder in a fixed order. Links are followed, but never round a loop."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
+        if path.is_dir():
+            yield from audio_files(path, above | {here})
+        elif path.suffix.lower() in AUDIO_ENDINGS:
+            yield path
+
+
+def shown(path: Path) -> str:
+    """A relative path as text that any terminal and JSON file can hold."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def key_of(card: Card, root: Path, path: Path) -> str:
+    """What the card calls a file: its path below the audio folder, without ending."""
+    base = root / card.audio_folder if card.audio_folder and (root / card.audio_folder).is_dir() else root
+    return shown(path.relative_to(base if path.is_relative_to(base) else root).with_suffix(""))
+
+
+def speaker_of(card: Card, code: str) -> str:
+    """The card's name of a speaker; some releases write it with leading zeros in file names."""
+    return code if code in card.speakers else code.lstrip("0")
+
+
+def label_of(card: Card, key: str) -> tuple[str, str] | None:
+    """Emotion and speaker that a name states, or None where it does not fit the scheme."""
+    match = re.fullmatch(card.name_pattern, key)
+    if not match or match["emotion"] not in card.label_map:
+        return None
+    speaker = speaker_of(card, match["speaker"])
+    return (card.label_map[match["emotion"]], speaker) if speaker in card.speakers else None
+
+
+def name_fault(card: Card, key: str) -> str:
+    """Why a name does not fit the card's scheme; empty if it does."""
+    match = re.fullmatch(card.name_pattern, key)
+    if not match:
+        return "does not fit the naming scheme of the release"
+    if match["emotion"] not in card.label_map:
+        return f"has the class code {match['emotion']}, known are {', '.join(card.label_map)}"
+    if speaker_of(card, match["speaker"]) not in card.speakers:
+        return f"names the speaker {match['speaker']}, known are {', '.join(card.speakers)}"
+    return ""
+
+
+def refuse_other_folder(card: Card, root: Path) -> None:
+    """Refuse a folder in which nothing has a name of this corpus.
+
+    Raises:
+        CorpusError: names the folder, the corpus whose recordings it holds where it is another's, and the mend.
+    """
+    near = [path for path in islice(_near(root), _LOOKED_AT) if path.suffix.lower() in AUDIO_ENDINGS]
+    if any(re.fullmatch(card.name_pattern, key_of(card, root, path)) for path in near):
+        return
+    if not near:
+        raise CorpusError(
+            f"{card.name}: {root} holds no recording ({' or '.join(AUDIO_ENDINGS)}): give the folder of the release with "
+            f"--root {card.name}=DIR. Expected: {card.reader_expects}"
+        )
+    for other in (load_card(name) for name in card_names() if name != card.name):
+        if other.name_pattern and any(re.fullmatch(other.name_pattern, key_of(other, root, path)) for path in near):
+            raise CorpusError(
+                f"{card.name}: {root} holds recordings of {other.name}, none of {card.name}: give --root {other.name}={root}, or the "
+                f"folder of {card.name} with --root {card.name}=DIR"
+            )
+    raise CorpusError(
+        f"{card.name}: none of the {len(near)} audio files in {root} is named like one of its recordings (first "
+        f"{shown(near[0].relative_to(root))}): give the folder of the release with --root {card.name}=DIR. Expected: {card.reader_expects}"
+    )
+
+
+def refuse_other_names(card: Card, root: Path, paths: Iterable[str]) -> None:
+    """Compare the recordings read with the names of the release.
+
+    Args:
+        card: lists the names of the release.
+        root: corpus folder.
+        paths: of the recordings read, relative to it.
+
+    Raises:
+        CorpusError: a name has a label or speaker outside the map, or recordings are missing or too many (says which).
+    """
+    for path in audio_files(root):
+        fault = name_fault(card, key_of(card, root, path))
+        if fault.startswith(("has the class", "names the speaker")):
+            raise CorpusError(f"{card.name}: {path} {fault}: give it its name in the official release, or take it out of the folder")
+    keys = {key_of(card, root, root / path) for path in paths}
+    expected = card.expected_names()
+    missing = [key for key in expected if key not in keys]
+    extra = sorted(keys - set(expected))
+    check = f"`sercore corpora check {card.name} --root {root}` lists what differs"
+    if missing:
+        raise CorpusError(
+            f"{card.name}: {_count(missing)} missing from {root} ({_first(missing)}; the release has {len(expected)}): restore them; {check}"
+        )
+    if extra:
+        raise CorpusError(
+            f"{card.name}: {_count(extra)} too many in {root} ({_first(extra)}): take out what is not in the release; {check}"
+        )
+
+
+def _near(root: Path) -> Iterator[Path]:
+    """What lies at the top of a folder and one and two folders down."""
+    for depth in ("*", "*/*", "*/*/*"):
+        yield from sorted(islice(root.glob(depth), _LOOKED_AT), key=lambda path: os.fsencode(path.name))
+
+
+def _count(keys: list[str]) -> str:
+    return f"{len(keys)} recording{' is' if len(keys) == 1 else 's are'}"
+
+
+def _first(keys: list[str]) -> str:
+    return ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
