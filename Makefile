@@ -26,8 +26,9 @@ gate: install  ## checks on the built pages
 	@$(BIN)/python -m pytest -q tests/book/test_pages.py
 
 check: EXTRAS := book,test,dev
-check: install  ## ruff, mypy, import-linter
+check: install  ## ruff (rules and layout), mypy, import-linter
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
