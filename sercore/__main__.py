@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from sercore.answers import plain, table
+from sercore.commands import predict as predict_commands
 from sercore.errors import SercoreError, SpecError
 
 if TYPE_CHECKING:
@@ -260,6 +261,8 @@ def _answer(payload: Any, text: str, as_json: bool) -> None:
     """The one place that writes to stdout."""
     typer.echo(json.dumps(plain(payload), indent=2, allow_nan=False) if as_json else text)
 
+
+predict_commands.add_to(app)
 
 if __name__ == "__main__":
     sys.exit(app())

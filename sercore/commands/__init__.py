@@ -1,0 +1,1 @@
+"""Commands of `sercore` that fill a module of their own; `sercore.__main__` takes them in."""

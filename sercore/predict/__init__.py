@@ -1,0 +1,6 @@
+"""Trained networks on recordings from anywhere.
+
+novelty    is a recording unlike those that a network learnt from    recording  a sound file, whole or in windows
+trained    networks by name: shipped, or a run of the store          hearing    what they say of a recording
+sounds     made sounds that a novelty check must catch               shipping   the shipped models, made from published runs
+"""

@@ -1,0 +1,221 @@
+"""What trained networks say of a recording: emotion, class scores, a curve over windows, and whether it is unlike their training side."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import softmax
+
+from sercore.data.audio import samples_id
+from sercore.errors import SercoreError, SpecError
+from sercore.features.cache import frames_of
+from sercore.predict import novelty
+from sercore.predict.novelty import Facts, Finding
+from sercore.predict.recording import Recording, opened, resampled, windows
+from sercore.predict.trained import Trained
+from sercore.progress import bar
+from sercore.train import predict_logits
+
+#: Length of the windows of the curve, in seconds (a little less than a sentence of the training corpora), and their hop as a share of it.
+WINDOW_S, HOP_SHARE = 3.0, 1 / 3
+#: Windows heard at once: bounds the memory that a long recording takes.
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One window: `scores` are class probabilities in the order of the labels; `ratio` its distance over the limit (None: not known)."""
+
+    start_s: float
+    end_s: float
+    emotion: str
+    scores: tuple[float, ...]
+    ratio: float | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one recording.
+
+    Attributes:
+        file: as it was named.
+        duration_s, sample_rate_hz, level_dbfs: of the file.
+        emotion: label with the largest score.
+        scores: label -> probability, adding up to 1: softmax of the logits, averaged over the networks.
+        method: `whole recording`, or `mean of N windows` for one longer than those trained on.
+        agreeing: how many of the networks have `emotion` as their own answer.
+        ratio: distance to the training side over its limit, the median of the networks (of the windows, in a long recording); None
+            where the training statistics are not at hand.
+        findings: the novelty checks that fired; a check of an ensemble fires where most networks' checks do.
+        heard: side of the split -> folds that had this very recording.
+        segments: the curve.
+    """
+
+    file: str
+    duration_s: float
+    sample_rate_hz: int
+    level_dbfs: float
+    emotion: str
+    scores: dict[str, float]
+    method: str
+    agreeing: int
+    ratio: float | None
+    findings: list[Finding]
+    heard: dict[str, list[int]]
+    segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def unlike(self) -> bool | None:
+        """Did a novelty check fire; None where none could be made."""
+        return None if self.ratio is None else bool(self.findings)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """Windows through all networks: probabilities (networks, windows, K), ratios (networks, windows) or None, facts of each window."""
+
+    probabilities: np.ndarray
+    ratios: np.ndarray | None
+    facts: list[Facts]
+
+
+def predict(trained: Trained, path: Path, window_s: float | None = None, hop_s: float | None = None) -> Answer:
+    """The answer for one recording.
+
+    Up to `trained.whole_up_to_s` the networks hear the recording as a whole, exactly as in training. A longer one is unlike anything they
+    were trained on, so its scores are the mean of those of its windows (all of one length), and its distance is the median of theirs.
+    Each window is heard as a recording of its own. Memory does not grow with the duration.
+
+    Args:
+        trained: of `sercore.predict.trained.find`.
+        path: a sound file; channels are averaged, other sampling rates brought to that of the training corpus.
+        window_s, hop_s: of the curve, in seconds; None takes 3 s (or the longest training recording, where that is less) and a third of it.
+
+    Returns:
+        The answer; with one segment where the recording is shorter than a window.
+
+    Raises:
+        SpecError: the window or hop is not positive, the hop is longer than the window, or the window than the longest training recording.
+        CorpusError: the file cannot be read whole (names it).
+    """
+    window_s, hop_s = _window(trained, window_s, hop_s)
+    recording = opened(path)
+    spans = windows(recording.duration_s, window_s, hop_s)
+    as_whole = recording.duration_s <= trained.whole_up_to_s
+    whole = _hear(trained, [recording.samples()], recording.sample_rate_hz) if as_whole else None
+    curve = whole if whole and len(spans) == 1 else _curve(trained, recording, spans)
+    answer = _answer(trained, recording, whole or curve, as_whole)
+    return Answer(**{**vars(answer), "file": str(path), "segments": _segments(trained, spans, curve)})
+
+
+def _window(trained: Trained, window_s: float | None, hop_s: float | None) -> tuple[float, float]:
+    window = min(WINDOW_S, trained.whole_up_to_s) if window_s is None else window_s
+    hop = window * HOP_SHARE if hop_s is None else hop_s
+    if not 0 < hop <= window:
+        raise SpecError(f"a window of {window:g} s with a hop of {hop:g} s: both must be above 0, and the hop at most the window")
+    if window > trained.whole_up_to_s:
+        raise SpecError(f"a window of {window:g} s is longer than any training recording: at most {trained.whole_up_to_s:.1f} s")
+    return window, hop
+
+
+def hear(trained: Trained, samples: np.ndarray, sample_rate_hz: int, file: str = "") -> Answer:
+    """The answer for a waveform, shape (N,), as a whole: without a curve, whatever its duration."""
+    recording = Recording(Path(file), len(samples), sample_rate_hz)
+    heard = _hear(trained, [samples], sample_rate_hz)
+    return _answer(trained, recording, heard, True, samples)
+
+
+def predict_files(
+    trained: Trained, paths: Sequence[Path], window_s: float | None = None, hop_s: float | None = None, progress: bool = False
+) -> Iterator[Answer | tuple[Path, str]]:
+    """Answers for many recordings, one after the other; a bad file yields `(path, what is wrong)` and the rest are still done.
+
+    Arguments and errors about the windows as `predict`; `progress` shows a bar.
+    """
+    for path in bar(paths, label="recordings", unit="recording") if progress else paths:
+        try:
+            yield predict(trained, path, window_s, hop_s)
+        except SpecError:
+            raise
+        except SercoreError as error:
+            yield path, str(error)
+
+
+def _curve(trained: Trained, recording: Recording, spans: Sequence[tuple[float, float]]) -> _Heard:
+    chunks = [spans[i : i + _AT_ONCE] for i in range(0, len(spans), _AT_ONCE)]
+    parts = [_hear(trained, [recording.samples(start, end) for start, end in some], recording.sample_rate_hz) for some in chunks]
+    ratios = None if parts[0].ratios is None else np.concatenate([p.ratios for p in parts if p.ratios is not None], axis=1)
+    return _Heard(np.concatenate([p.probabilities for p in parts], axis=1), ratios, [f for p in parts for f in p.facts])
+
+
+def _hear(trained: Trained, waveforms: Sequence[np.ndarray], sample_rate_hz: int) -> _Heard:
+    """Waveforms through the way of training: rate, features, normaliser, network."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # librosa's, on silence and on very short sounds
+        frames = [
+            frames_of(resampled(w, sample_rate_hz, trained.sample_rate_hz), trained.sample_rate_hz, trained.spec.features)
+            for w in waveforms
+        ]
+    probabilities, ratios = [], []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in training; a small network on more of them is slower
+    try:
+        for network in trained.networks:
+            normalised = network.normaliser.apply(frames)
+            # one at a time where padding counts (variant `released`): an answer must not depend on its neighbours
+            together = [normalised] if trained.spec.model.variant == "definition" else [[one] for one in normalised]
+            logits = np.concatenate([predict_logits(network.model, some) for some in together]).astype(np.float64)
+            probabilities.append(softmax(logits, axis=1))
+            if network.familiar:
+                ratios.append([network.familiar.ratio(one) for one in normalised])
+    finally:
+        torch.set_num_threads(threads)
+    heard = [novelty.facts(w, sample_rate_hz) for w in waveforms]
+    return _Heard(np.stack(probabilities), np.array(ratios) if ratios else None, heard)
+
+
+def _answer(trained: Trained, recording: Recording, heard: _Heard, as_whole: bool, samples: np.ndarray | None = None) -> Answer:
+    each = heard.probabilities.mean(axis=1)  # networks x K
+    scores = each.mean(axis=0)
+    facts = heard.facts[0] if as_whole else novelty.merged(heard.facts, recording.duration_s)
+    ratio = None if heard.ratios is None else float(np.median(np.median(heard.ratios, axis=1)))
+    sides: dict[str, list[int]] = {}
+    if as_whole and trained.heard:
+        sides = trained.sides_of(samples_id(recording.samples() if samples is None else samples, recording.sample_rate_hz))
+    return Answer(
+        file=str(recording.path),
+        duration_s=recording.duration_s,
+        sample_rate_hz=recording.sample_rate_hz,
+        level_dbfs=facts.level_dbfs,
+        emotion=trained.labels[int(scores.argmax())],
+        scores=dict(zip(trained.labels, scores.tolist(), strict=True)),
+        method="whole recording" if as_whole else f"mean of {len(heard.facts)} windows",
+        agreeing=int((each.argmax(axis=1) == scores.argmax()).sum()),
+        ratio=ratio,
+        findings=_findings(trained, facts, ratio),
+        heard=sides,
+    )
+
+
+def _findings(trained: Trained, facts: Facts, ratio: float | None) -> list[Finding]:
+    """What most networks' checks find; the words are those of the first network that says so."""
+    if ratio is None:
+        return []
+    said = [finding for network in trained.networks if network.familiar for finding in network.familiar.plain_findings(facts)]
+    names = [finding.check for finding in said]
+    most = [name for name in dict.fromkeys(names) if 2 * names.count(name) > len(trained.networks)]
+    return [said[names.index(name)] for name in most] + novelty.spectrum_finding(ratio)
+
+
+def _segments(trained: Trained, spans: Sequence[tuple[float, float]], curve: _Heard) -> list[Segment]:
+    scores = curve.probabilities.mean(axis=0)  # windows x K
+    ratios = [None] * len(spans) if curve.ratios is None else np.median(curve.ratios, axis=0).tolist()
+    return [
+        Segment(start, end, trained.labels[int(row.argmax())], tuple(row.tolist()), ratio)
+        for (start, end), row, ratio in zip(spans, scores, ratios, strict=True)
+    ]
