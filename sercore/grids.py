@@ -136,7 +136,10 @@ def price_of_leaks(
     ]
 
 
-GRIDS: dict[str, Callable[..., list[RunSpec]]] = {"reslstm_sa": reslstm_sa, "price_of_leaks": price_of_leaks}
+GRIDS: dict[str, Callable[..., list[RunSpec]]] = {
+    "reslstm_sa": reslstm_sa,
+    "price_of_leaks": price_of_leaks,
+}
 
 
 def published_trials(chapter: str) -> pd.DataFrame:

@@ -137,7 +137,11 @@ COPIES = "_copies"
 COPIED_SHARE = 0.6
 
 #: The scheme that a corpus is split by where nothing else is asked for.
-DEFAULT_SCHEME = {"ravdess": "luna_jimenez_5", "emodb": "pairs_5", "synthetic": "speakers_4"}
+DEFAULT_SCHEME = {
+    "ravdess": "luna_jimenez_5",
+    "emodb": "pairs_5",
+    "synthetic": "speakers_4",
+}
 
 
 def n_folds(scheme: str, items: pd.DataFrame) -> int:
