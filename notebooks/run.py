@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import errno
 import os
 import re
 import sys
@@ -32,6 +33,7 @@ NOTEBOOKS = ROOT / "notebooks"
 TOOLS = ("run", "percent_io")  # files of this folder that are no chapters
 PROFILES = ("quick", "full")
 HEARTBEAT_S = 5
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TYPE_NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -196,6 +198,19 @@ def heartbeat(name: str, budget_s: float) -> Iterator[None]:
         teller.join()
 
 
+def end_with_the_build() -> None:
+    """A chapter that a build runs ends with it, also by `kill -9`: left alone it would hold its runs, and the next build would wait."""
+    build = int(os.environ.get("SERCORE_BUILD_PID") or 0)
+
+    def watch() -> None:
+        while os.getppid() == build:
+            time.sleep(0.5)
+        os._exit(1)  # the kernel watches this process in the same way
+
+    if build:
+        threading.Thread(target=watch, daemon=True).start()
+
+
 def _last_cell_error(notebook_path: Path, fallback: Exception) -> str:
     import nbformat
 
@@ -245,7 +260,12 @@ def execute(path: Path, output: Path, given: Mapping[str, Any], budget_s: float 
         reason = _last_cell_error(beside, error)
         if beside.is_file():
             os.replace(beside, failed)
-        raise ChapterError(f"{chapter}: {reason}\n  the notebook up to there: {os.path.relpath(failed)}") from error
+        raise ChapterError(f"{chapter}: {reason} (the notebook up to there: {os.path.relpath(failed)})") from error
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        reason = f"{error.filename or output} cannot be written ({error.strerror})"
+        raise ChapterError(f"{chapter}: {reason}: free some space and run again; {output.name} is as it was") from error
     finally:
         beside.unlink(missing_ok=True)
     return output
@@ -259,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", choices=PROFILES, default="quick", help="the register's parameters to start from")
     parser.add_argument("-o", "--output", type=Path, help="the executed notebook (default store/notebooks/<chapter>-<profile>.ipynb)")
     options = parser.parse_args(arguments)
+    end_with_the_build()
     known = register().get(options.chapter)
     path = known.notebook if known else NOTEBOOKS / f"{options.chapter}.py"
     if options.chapter.endswith(".py"):

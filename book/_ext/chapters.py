@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from freshness import chapter_key
 from sphinx.application import Sphinx
@@ -26,6 +25,8 @@ from sphinx.errors import ExtensionError
 from state_page import write_state
 
 ROOT = Path(__file__).resolve().parents[2]
+UNFINISHED = ".unfinished"  # lies among the pages while they are being written
+_lock: list[IO[str]] = []  # held open, and so locked, until this process ends
 KEPT_VERSIONS = 4  # executed notebooks kept a chapter, so that going back to an earlier text costs nothing
 
 
@@ -45,17 +46,37 @@ def store_folder() -> Path:
     return Path(os.environ.get("SERCORE_STORE") or ROOT / "store").resolve()
 
 
-@contextmanager
-def only_build() -> Iterator[None]:
+def lock_build() -> None:
     """One build at a time: a second one stops with a clear line. The lock goes with the process, however it ends."""
+    if _lock:
+        return
     path = store_folder() / "cache" / "book.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ExtensionError("another build of this book is running its chapters; wait for it to end") from None
-        yield
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ExtensionError(f"another build of this book is running ({path} is locked): wait for it to end, or stop it") from None
+    _lock.append(file)
+
+
+def drop_half_pages(app: Sphinx) -> None:
+    """Start from no page where the last build was killed among them: Sphinx takes a half-written page, newer than its source, for done."""
+    pages, doctrees = Path(app.outdir), Path(app.doctreedir)
+    if (pages / UNFINISHED).exists():
+        say("pages: the last build was killed while it wrote them; all are written again")
+        for folder in (doctrees, pages):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+    pages.mkdir(parents=True, exist_ok=True)
+    (pages / UNFINISHED).touch()
+
+
+def mark_finished(app: Sphinx, error: Exception | None) -> None:
+    """After a build: its pages are whole."""
+    if error is None:
+        (Path(app.outdir) / UNFINISHED).unlink(missing_ok=True)
 
 
 def cached_path(chapter: Any, profile: str) -> Path:
@@ -70,7 +91,7 @@ def cached_path(chapter: Any, profile: str) -> Path:
 def run_chapter(chapter: Any, profile: str, target: Path) -> None:
     """Execute one chapter in its own process. Raises ExtensionError with the runner's last words."""
     command = [sys.executable, str(ROOT / "notebooks" / "run.py"), chapter.name, "--profile", profile, "-o", str(target)]
-    environment = {**os.environ, "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore")}
+    environment = {**os.environ, "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"), "SERCORE_BUILD_PID": str(os.getpid())}
     done = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise ExtensionError(f"chapter failed, nothing is published: {done.stderr.strip() or f'exit code {done.returncode}'}")
@@ -127,22 +148,23 @@ def prepare(app: Sphinx, config: Any) -> None:
     if profile not in run.PROFILES:
         raise ExtensionError(f"SERCORE_PROFILE is {profile!r}; it is one of {', '.join(run.PROFILES)}")
     started = time.monotonic()
-    with only_build():
-        chapters = run.register()
-        try:
-            paths = {name: cached_path(chapter, profile) for name, chapter in chapters.items()}
-        except FileNotFoundError as error:
-            raise ExtensionError(f"notebooks/register.yml names a chapter that is not there: {Path(error.filename).name}") from None
-        stale = {name: (chapters[name], path) for name, path in paths.items() if not path.is_file()}
-        fresh = [name for name in chapters if name not in stale]
-        say(f"chapters ({profile}): {len(fresh)} up to date, {len(stale)} to run{': ' + ', '.join(stale) if stale else ''}")
-        run_all(stale, profile, workers=min(2, os.cpu_count() or 1))
-        for name, path in paths.items():
-            place(path, name)
-            forget_old(name, profile, path)
-        for orphan in set((ROOT / "book" / "chapters").glob("*.ipynb")) - {ROOT / f"book/chapters/{name}.ipynb" for name in chapters}:
-            orphan.unlink()
-        write_state(ROOT, store_folder() / "cache", profile, {name: chapters[name].title for name in chapters})
+    lock_build()
+    chapters = run.register()
+    try:
+        paths = {name: cached_path(chapter, profile) for name, chapter in chapters.items()}
+    except FileNotFoundError as error:
+        raise ExtensionError(f"notebooks/register.yml names a chapter that is not there: {Path(error.filename).name}") from None
+    stale = {name: (chapters[name], path) for name, path in paths.items() if not path.is_file()}
+    fresh = [name for name in chapters if name not in stale]
+    say(f"chapters ({profile}): {len(fresh)} up to date, {len(stale)} to run{': ' + ', '.join(stale) if stale else ''}")
+    run_all(stale, profile, workers=min(2, os.cpu_count() or 1))
+    for name, path in paths.items():
+        place(path, name)
+        forget_old(name, profile, path)
+    for orphan in set((ROOT / "book" / "chapters").iterdir()) - {ROOT / f"book/chapters/{name}.ipynb" for name in chapters}:
+        orphan.unlink()
+    write_state(ROOT, store_folder() / "cache", profile, {name: chapters[name].title for name in chapters})
+    drop_half_pages(app)
     if stale:
         say(f"chapters: ran {len(stale)} in {time.monotonic() - started:.0f} s")
 
@@ -152,9 +174,15 @@ def prepare_or_stop(app: Sphinx, config: Any) -> None:
     try:
         prepare(app, config)
     except ExtensionError as error:
-        raise SystemExit(f"\n{error.message}") from None
+        raise SystemExit(error.message) from None
+    except OSError as error:
+        if error.errno not in _runner().DISK_FULL:
+            raise
+        what = f"{error.filename or store_folder()} cannot be written ({error.strerror})"
+        raise SystemExit(f"{what}: free some space and build again; the pages of the last good build stay") from None
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", prepare_or_stop, priority=100)  # before the table of contents is read
+    app.connect("build-finished", mark_finished)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -111,9 +111,8 @@ def refuse_other_names(card: Card, root: Path, paths: Iterable[str]) -> None:
     extra = sorted(keys - set(expected))
     check = f"`sercore corpora check {card.name} --root {root}` lists what differs"
     if missing:
-        raise CorpusError(
-            f"{card.name}: {_count(missing)} missing from {root} ({_first(missing)}; the release has {len(expected)}): restore them; {check}"
-        )
+        of_how_many = f"{_first(missing)}; the release has {len(expected)}"
+        raise CorpusError(f"{card.name}: {_count(missing)} missing from {root} ({of_how_many}): restore what is missing; {check}")
     if extra:
         raise CorpusError(
             f"{card.name}: {_count(extra)} too many in {root} ({_first(extra)}): take out what is not in the release; {check}"

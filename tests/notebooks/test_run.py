@@ -85,9 +85,30 @@ def test_a_failed_chapter_that_leaves_half_output_is_caught(toy, capsys):
     output = toy.with_name("out.ipynb")
     output.write_text("the last good one")
     assert run.main([str(toy), "-p", "seeds", "3", "-o", str(output)]) == 1
-    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ZeroDivisionError: division by zero" in line
+    assert "out.failed.ipynb" in line
     assert output.read_text() == "the last good one"
     assert sorted(p.name for p in toy.parent.iterdir()) == ["out.failed.ipynb", "out.ipynb", "toy.py", "witness"]
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_last_good_notebook(toy, capsys, monkeypatch):
+    import errno
+
+    import papermill
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(args[1]))
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    output = toy.with_name("out.ipynb")
+    output.write_text("the last good one")
+    assert run.main([str(toy), "-o", str(output)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No space left on device" in line
+    assert "free some space" in line
+    assert output.read_text() == "the last good one"
+    assert sorted(p.name for p in toy.parent.iterdir()) == ["out.ipynb", "toy.py"]
 
 
 def test_a_chapter_that_is_not_there_is_named(capsys):
