@@ -101,9 +101,9 @@ def price_of_leaks(
 
     Args:
         corpus: key of CORPORA.
-        profile: `quick` (two folds, two seeds, 15 epochs) or `full` (five folds, five seeds, 100 epochs).
+        profile: `quick` (four folds, one seed, 15 epochs) or `full` (five folds, five seeds, 100 epochs).
         protocol: a condition: key of `sercore.conditions.CONDITIONS`.
-        systems: names; empty takes ResLSTM-SA-h32, and beside `strict` the plain rows.
+        systems: names; empty takes ResLSTM-SA-h32.
         folds, seeds: how many; 0 takes the profile's.
         variant: `definition` or `released`.
 
@@ -118,7 +118,6 @@ def price_of_leaks(
     if protocol not in CONDITIONS:
         raise SpecError(f"no condition is called {protocol!r}; known: {', '.join(CONDITIONS)}")
     condition, full = CONDITIONS[protocol], profile == "full"
-    systems = systems or ((*BASELINES, "reslstm_sa_h32") if protocol == "strict" else ("reslstm_sa_h32",))
     return [
         RunSpec(
             data=DataSpec(corpus=corpus),
@@ -129,9 +128,9 @@ def price_of_leaks(
             source="reslstm2026",
             seed=seed,
         )
-        for seed in range(seeds or (5 if full else 2))
-        for system in systems
-        for fold in range(folds or (FULL_FOLDS if full else 2))
+        for seed in range(seeds or (5 if full else 1))
+        for system in systems or ("reslstm_sa_h32",)
+        for fold in range(folds or (FULL_FOLDS if full else 4))  # all folds of the embedded corpus: prices are paired over speakers
         if system not in BASELINES or seed == 0
     ]
 

@@ -194,9 +194,15 @@ def speaker_differences(ours: Cube, other: Cube) -> NDArray[np.float64]:
 
 
 def merge(parts: Sequence[Results]) -> Results:
-    """The rows of several chapters as one."""
+    """The rows of several chapters as one; a group that two chapters hold is taken from the first."""
     if not parts:
         return empty_results()
+    seen: set[str] = set()
+    own = []
+    for part in parts:
+        own.append(part.of(group=[name for name in part.groups["group"] if name not in seen]))
+        seen |= set(part.groups["group"])
+    parts = own
     groups, counts, runs, history = (
         pd.concat([getattr(p, name) for p in parts], ignore_index=True) for name in ("groups", "counts", "runs", "history")
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sercore import ledger, signals
 from sercore.data.corpora import CORPORA
-from sercore.data.splits import SCHEMES
+from sercore.data.splits import SCHEMES, base_scheme
 from sercore.grids import FULL_SEEDS
 from sercore.publication import promised_specs
 from sercore.results import Results, load_results
@@ -36,7 +36,7 @@ class Source:
         networks = mine.groups[~mine.groups["system"].isin(ledger.FOR_SCALE)]
         counted = networks if len(networks) else mine.groups
         folds, seeds = int(mine.groups["folds"].max()), _seeds(counted)
-        extent = f"{corpus}, {folds} of {SCHEMES[mine.groups['split'].iloc[0]][0] or 'all'} folds, {seeds}"
+        extent = f"{corpus}, {folds} of {SCHEMES[base_scheme(mine.groups['split'].iloc[0])][0] or 'all'} folds, {seeds}"
         if self.origin == THIS_BUILD:
             profile = mine.groups["profile"].iloc[0]
             if CORPORA[corpus].render is not None:

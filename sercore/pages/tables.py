@@ -122,13 +122,10 @@ def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def searches(chapter: str) -> Styler:
     """The searches published with a chapter: their budget, the best trial's score and the values it chose; `not run` where missing."""
     trials, rows = published_trials(chapter), []
-    for specs in promised_specs(chapter, ["ravdess", "emodb"]):
-        spec = specs[0]
-        if spec.model.name in BASELINES:
-            continue
-        study = tune.study_name(spec)
+    promised = [specs[0] for specs in promised_specs(chapter, ["ravdess", "emodb"]) if specs[0].model.name not in BASELINES]
+    for study, spec in {tune.study_name(spec): spec for spec in promised}.items():
         mine = trials[trials["study"] == study]
-        row = {"search": f"{spec.data.corpus}, {ledger.label(spec.model.name)}", "scored on": study.rpartition(".")[2]}
+        row = {"search": f"{spec.data.corpus}, {ledger.label(spec.model.name)}", "scored on": study.rpartition(".")[2].partition("_")[0]}
         if (best := tune.best_parameters(trials, study)) is None:
             rows.append(row | {"trials": "not run"})
             continue
