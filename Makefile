@@ -22,8 +22,8 @@ book: install  ## run stale chapters, build the pages, print where they lie
 test: install  ## the suite; ends with what was skipped and why
 	@$(BIN)/python -m pytest
 
-gate: install  ## checks on the built pages
-	@$(BIN)/python -m pytest -q tests/book/test_pages.py
+gate: install  ## checks on the built pages, read as files and opened in a browser
+	@$(BIN)/python -m pytest -q tests/book/test_pages.py tests/book/test_browser.py
 
 check: EXTRAS := book,test,dev
 check: install  ## ruff (rules and layout), mypy, import-linter

@@ -49,12 +49,13 @@ COLUMNS = [
 ]  # fmt: skip
 #: Systems that every table of classifiers also shows: the majority class, and utterance functionals with an SVM.
 FOR_SCALE = ("majority_class", "functionals_svm")
+#: By day; a page may set lighter ones for the dark.
 _VERDICT_COLOURS = {
-    rule.REPRODUCED: "#1b7837",
-    rule.AS_STATED: "#1b7837",
-    rule.DIRECTION: "#4d7c0f",
-    rule.NOT_REPRODUCED: "#b2182b",
-    rule.INCONSISTENT: "#b35806",
+    rule.REPRODUCED: "var(--verdict-good, #1b7837)",
+    rule.AS_STATED: "var(--verdict-good, #1b7837)",
+    rule.DIRECTION: "var(--verdict-direction, #4d7c0f)",
+    rule.NOT_REPRODUCED: "var(--verdict-bad, #b2182b)",
+    rule.INCONSISTENT: "var(--verdict-doubt, #b35806)",
 }
 
 
