@@ -37,7 +37,7 @@ full: install  ## one chapter at full length: make full CHAPTER=reslstm_sa CORPO
 	@$(BIN)/python notebooks/run.py $(CHAPTER) --profile full
 
 clean:  ## remove pages and executed chapters (finished runs and the environment stay)
-	@rm -rf _build book/chapters book/_generated store/cache/chapters
+	@rm -rf _build book/chapters book/_generated book/runs book/api store/cache/chapters
 
 # $(call slowly,what,command): a line every five seconds, the log only when it fails.
 define slowly

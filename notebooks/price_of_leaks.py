@@ -30,13 +30,13 @@ scheduler = ""          # empty: this process; local: one worker a core; local:N
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from sercore import grids
+from sercore import grids, provenance
 from sercore.conditions import CONDITIONS
 from sercore.pages import overview, prices, tables
 from sercore.plots import prices as figures
 
 display(tables.compact([{"condition": name.replace("_", " "), "what is done": text} for name, text in prices.MEANINGS.items()],
-                       "The conditions", "conditions"))
+                       "The conditions", "conditions", origin=provenance.of_files("sercore/conditions.py")))
 
 # %% [markdown]
 # ## Method
@@ -70,7 +70,7 @@ display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"))
 # %%
 for source in sorted(shown, key=lambda one: one.origin != overview.STORED):
     found = {corpus: prices.prices(source.results, corpus) for corpus in dict.fromkeys(source.results.groups["corpus"])}
-    display(figures.price_list(found, prices.stamp(source)))
+    display(figures.price_list(found, prices.stamp(source), provenance.of_runs(source.results)))
 
 # %%
 display(prices.table(shown))
@@ -85,7 +85,7 @@ display(Markdown("\n".join(f"- {prices.plain_rows(corpus)}" for corpus in ("ravd
 # %%
 for source in sorted(shown, key=lambda one: one.origin != overview.STORED):
     found = {corpus: prices.prices(source.results, corpus) for corpus in dict.fromkeys(source.results.groups["corpus"])}
-    display(figures.scores(found, prices.stamp(source)))
+    display(figures.scores(found, prices.stamp(source), provenance.of_runs(source.results)))
 
 # %% [markdown]
 # ## What the level filter takes away

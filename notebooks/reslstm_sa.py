@@ -13,15 +13,15 @@
 # emotions of RAVDESS.
 
 # %% tags=["parameters"]
-corpora = "synthetic"   # names, separated by commas: synthetic, ravdess, emodb
-corpora_root = ""       # folder that holds them (ravdess/, emodb/); empty: SERCORE_CORPORA
-profile = "quick"       # quick | full
-protocol = "strict"     # strict | paper | both
-folds = 0               # folds to run; 0: those of the profile (quick 2, full 5)
-seeds = 0               # runs a fold, each with its own seed; 0: those of the profile (quick 2, full 10 or 5)
-systems = ""            # names, separated by commas; empty: those of the profile
+corpora = "synthetic"  # names, separated by commas: synthetic, ravdess, emodb
+corpora_root = ""  # folder that holds them (ravdess/, emodb/); empty: SERCORE_CORPORA
+profile = "quick"  # quick | full
+protocol = "strict"  # strict | paper | both
+folds = 0  # folds to run; 0: those of the profile (quick 2, full 5)
+seeds = 0  # runs a fold, each with its own seed; 0: those of the profile (quick 2, full 10 or 5)
+systems = ""  # names, separated by commas; empty: those of the profile
 variant = "definition"  # definition | released
-scheduler = ""          # empty: this process; local: one worker a core; local:N
+scheduler = ""  # empty: this process; local: one worker a core; local:N
 
 # %% [markdown]
 # ## Question
@@ -45,8 +45,8 @@ scheduler = ""          # empty: this process; local: one worker a core; local:N
 #
 # ResLSTM-SA gives the LSTM not $x_t$ but $s_t = x_t + \mathrm{LSTM}_1(x)_t$; the size of $\mathrm{LSTM}_1$ must equal that of the frame
 # (46), so the residual layer costs 17,388 weights whatever $h$ is. The softmax and all batch statistics run over the true frames only,
-# never over padding, so an answer does not depend on what else is in the batch. In the code: `sercore.models.reslstm_sa.LSTMSA`,
-# `sercore.layers.recurrent.SoftAttention`, `sercore.features.cepstral.mfcc_chroma`.
+# never over padding, so an answer does not depend on what else is in the batch. In the code: {class}`sercore.models.reslstm_sa.LSTMSA`,
+# {class}`sercore.layers.recurrent.SoftAttention`, {func}`sercore.features.cepstral.mfcc_chroma`.
 
 # %%
 from IPython.display import Markdown, display
@@ -138,8 +138,8 @@ display(reslstm.trials(grids.published_trials("reslstm_sa")))
 # %%
 for one in overview.inside(shown, roots):
     if one.signals is not None:
-        display(reslstm.signal_flow(one.signals, one.stamp))
-    display(reslstm.embeddings(one.embeddings, one.stamp))
+        display(reslstm.signal_flow(one.signals, one.stamp, one.origin))
+    display(reslstm.embeddings(one.embeddings, one.stamp, one.origin))
 
 # %% [markdown]
 # ## Which emotions, and which people
@@ -153,7 +153,7 @@ order = label_order.compare_label_orders(shown)
 display(Markdown(str(order) if order else "**Label order: not run.** It needs stored full runs of ResLSTM-SA-h64 on RAVDESS."))
 if order:
     rows = order.table.round(1).to_dict("records")
-    display(tables.compact(rows, "Recall in per cent, read in both orders, and ours", "label-order"))
+    display(tables.compact(rows, "Recall in per cent, read in both orders, and ours", "label-order", origin=order.origin))
 display(classifiers.confusion(cases))
 
 # %% [markdown]

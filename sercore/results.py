@@ -44,6 +44,7 @@ class Results:
         history: learning curves, mean, lowest and highest over the runs of a group.
         specs: group -> spec without fold and seed.
         extras: further tidy tables of a chapter, by name (trials, signals, embeddings, ...).
+        stored: they were read from `book/results`; otherwise they are of this machine's runs.
     """
 
     groups: pd.DataFrame
@@ -52,6 +53,7 @@ class Results:
     history: pd.DataFrame
     specs: dict[str, dict] = field(default_factory=dict)
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
+    stored: bool = False
 
     def of(self, **columns: Any) -> Results:
         """The groups whose columns have the values given, with all that belongs to them.
@@ -70,9 +72,8 @@ class Results:
         names = set(chosen["group"])
         parts = (self.counts, self.runs, self.history)
         counts, runs, history = (part[part["group"].isin(names)].reset_index(drop=True) for part in parts)
-        return Results(
-            chosen.reset_index(drop=True), counts, runs, history, {g: s for g, s in self.specs.items() if g in names}, self.extras
-        )
+        specs = {g: s for g, s in self.specs.items() if g in names}
+        return Results(chosen.reset_index(drop=True), counts, runs, history, specs, self.extras, self.stored)
 
     def labels(self, group: str) -> list[str]:
         """The classes of a group, in order."""
@@ -258,7 +259,7 @@ def load_results(chapter: str) -> Results:
     counts = pd.concat(parts, ignore_index=True)
     _refuse_changed(folder, runs, counts)
     labels = [e for e in EMOTIONS if e in counts] or [c for c in counts if c not in _KEYS]
-    return Results(groups, counts[[*_KEYS, *labels]], runs, history, specs, extras)
+    return Results(groups, counts[[*_KEYS, *labels]], runs, history, specs, extras, stored=True)
 
 
 def _refuse_changed(folder: Path, runs: pd.DataFrame, counts: pd.DataFrame) -> None:

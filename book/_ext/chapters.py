@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from freshness import chapter_key
+from run_pages import write_run_pages
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from state_page import write_state
@@ -163,7 +164,9 @@ def prepare(app: Sphinx, config: Any) -> None:
         forget_old(name, profile, path)
     for orphan in set((ROOT / "book" / "chapters").iterdir()) - {ROOT / f"book/chapters/{name}.ipynb" for name in chapters}:
         orphan.unlink()
-    write_state(ROOT, store_folder() / "cache", profile, {name: chapters[name].title for name in chapters})
+    titles = {name: chapter.title for name, chapter in chapters.items()}
+    write_state(ROOT, store_folder() / "cache", profile, titles)
+    write_run_pages(ROOT, titles, config.repository_address)
     drop_half_pages(app)
     if stale:
         say(f"chapters: ran {len(stale)} in {time.monotonic() - started:.0f} s")
@@ -183,6 +186,7 @@ def prepare_or_stop(app: Sphinx, config: Any) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_config_value("repository_address", "", "env")
     app.connect("config-inited", prepare_or_stop, priority=100)  # before the table of contents is read
     app.connect("build-finished", mark_finished)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

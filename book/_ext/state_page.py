@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from freshness import chapter_key
+from pieces import table, write_if_changed
 
 #: Column heads of the landing page; anything else is shown by its name.
 SHORT = {
@@ -16,12 +17,6 @@ SHORT = {
     "reslstm2026": "ResLSTM 2026",
     "humpcat2025": "HuMP-CAT 2025",
 }
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; vertical bars in cells are escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def numbers_section(state: Mapping[str, Any]) -> str:
@@ -84,7 +79,4 @@ def write_state(root: Path, cache: Path, profile: str, titles: Mapping[str, str]
             "",
         ]
     )
-    target = root / "book" / "_generated" / "state.md"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.is_file() or target.read_text(encoding="utf-8") != text:
-        target.write_text(text, encoding="utf-8")
+    write_if_changed(root / "book" / "_generated" / "state.md", text)

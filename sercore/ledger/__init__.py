@@ -13,8 +13,8 @@ import re
 from typing import Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
+from sercore import provenance
 from sercore.ledger import claims as published
 from sercore.ledger import rule
 from sercore.ledger.claims import printed
@@ -22,6 +22,7 @@ from sercore.ledger.judgements import judged
 from sercore.ledger.measurements import Measurements, merge, stored
 from sercore.ledger.page import SearchableTable
 from sercore.ledger.paired import answer, comparisons, label
+from sercore.provenance import Origin, Table
 from sercore.results import Results
 
 __all__ = [
@@ -83,7 +84,7 @@ def verdicts(results: Results | None = None, source: str | None = None, settings
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def table(results: Results | None, source: str, locator: str) -> Styler:
+def table(results: Results | None, source: str, locator: str) -> Table:
     """Published, ours under the source's protocol and ours under the strict one, for one table or section of a source.
 
     Two plain systems follow for scale where they were run on the same recordings.
@@ -94,7 +95,7 @@ def table(results: Results | None, source: str, locator: str) -> Styler:
         locator: as printed in claims.csv, e.g. "Table I".
 
     Returns:
-        A styled table; `.data` is the plain one.
+        A styled table that names what it was made from; `.data` is the plain one.
 
     Raises:
         LedgerError: the source has no number with that locator (lists those there are).
@@ -105,16 +106,25 @@ def table(results: Results | None, source: str, locator: str) -> Styler:
     if chosen.empty:
         raise published.LedgerError(f"{source} has nothing in {locator!r}; there are: {', '.join(everything['locator'].unique())}")
     lines = [_shown(line) for line in chosen.to_dict("records")] + _for_scale(rows, chosen)
-    return styled(pd.DataFrame(lines), f"{source}, {locator}: published, and measured here", uuid=f"ledger-{source}-{locator}")
+    origin = provenance.of_ledger(rows.of(group=_used(rows, chosen)))
+    return styled(pd.DataFrame(lines), f"{source}, {locator}: published, and measured here", f"ledger-{source}-{locator}", origin)
 
 
-def styled(frame: pd.DataFrame, caption: str, uuid: str) -> Styler:
-    """A table for a page: no index, text to the left, verdicts in colour (and in words), the same HTML each time it is made."""
-    style = Styler(frame, uuid="".join(c if c.isalnum() else "-" for c in uuid)).hide(axis="index").set_caption(caption)
+def styled(frame: pd.DataFrame, caption: str, uuid: str, origin: Origin | None = None) -> Table:
+    """A table for a page: no index, text to the left, verdicts in colour (and in words), the same HTML each time it is made.
+
+    Args:
+        frame: what is shown, all of it.
+        caption: shown above.
+        uuid: of the table on its page; anything but letters and digits becomes a hyphen.
+        origin: what it was made from, shown below.
+    """
+    style = Table(frame, uuid="".join(c if c.isalnum() else "-" for c in uuid)).made_from(origin or Origin())
+    style.hide(axis="index").set_caption(caption)
     cells = {"selector": "th, td", "props": "text-align: left; padding: 0.2rem 0.6rem; vertical-align: top"}
-    style = style.set_table_styles([cells]).set_table_attributes('class="ledger-table"')
+    style.set_table_styles([cells]).set_table_attributes('class="ledger-table"')
     if "verdict" in frame:
-        style = style.map(lambda v: f"color: {_VERDICT_COLOURS[v]}; font-weight: 600" if v in _VERDICT_COLOURS else "", ["verdict"])
+        style.map(lambda v: f"color: {_VERDICT_COLOURS[v]}; font-weight: 600" if v in _VERDICT_COLOURS else "", ["verdict"])
     return style
 
 
@@ -126,7 +136,7 @@ def browse(frame: pd.DataFrame) -> SearchableTable:
         row = {"source": line["source"], "id": line["id"], "where": f"{line['source']}, {line['locator']}"}
         row |= {"number": f"{shown['system']}: {shown['quantity']}", "published": shown["published"], "ours": shown["ours, its protocol"]}
         rows.append(row | {key: shown[key] for key in ("ours, strict", "verdict", "why")})
-    return SearchableTable(rows, rule.VERDICTS, published.SOURCES)
+    return SearchableTable(rows, rule.VERDICTS, published.SOURCES, provenance.of_ledger(stored()))
 
 
 def state(source: str | None = None) -> dict[str, Any]:
@@ -166,11 +176,10 @@ def in_a_sentence(state: dict[str, Any]) -> str:
     )
 
 
-def runs_table(state: dict[str, Any]) -> Styler:
+def runs_table(state: dict[str, Any]) -> Table:
     """What was run, from `state`: one row a group of stored runs, or one that says there is none."""
-    return styled(
-        pd.DataFrame(state["groups"] or [{"runs": "no full run is stored yet"}]), "Stored results of full runs", uuid="ledger-runs"
-    )
+    frame = pd.DataFrame(state["groups"] or [{"runs": "no full run is stored yet"}])
+    return styled(frame, "Stored results of full runs", "ledger-runs", provenance.of_ledger(stored()))
 
 
 def counts_by_source(frame: pd.DataFrame) -> pd.DataFrame:
@@ -180,9 +189,10 @@ def counts_by_source(frame: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(index=sources, columns=names, fill_value=0)
 
 
-def counts_table(counts: pd.DataFrame, what: str) -> Styler:
+def counts_table(counts: pd.DataFrame, what: str) -> Table:
     """`counts_by_source` for a page; `what` is what was counted."""
-    return styled(counts.rename_axis(None, axis=1).reset_index(), f"{what}, by source and verdict", uuid=f"counts-{what}")
+    frame, origin = counts.rename_axis(None, axis=1).reset_index(), provenance.of_ledger(stored())
+    return styled(frame, f"{what}, by source and verdict", f"counts-{what}", origin)
 
 
 def groups_run(results: Results) -> list[dict[str, Any]]:
@@ -207,12 +217,24 @@ def _shown(line: dict[str, Any]) -> dict[str, Any]:
     return shown | {"verdict": line["verdict"], "why": line["reason"]}
 
 
-def _for_scale(results: Results, chosen: pd.DataFrame) -> list[dict[str, Any]]:
-    """The plain systems on the recordings that the table's measured rows use."""
+def _used(results: Results, chosen: pd.DataFrame) -> list[str]:
+    """Groups that a table shows: those of its measured rows under any protocol, and the plain systems beside them."""
+    measured = results.groups[results.groups["group"].isin(chosen["group"].dropna())]
+    keys = ["corpus", "task", "system", "variant"]
+    both = results.groups.merge(measured[keys].drop_duplicates(), on=keys)["group"]
+    return [*both, *_plain(results, chosen)["group"]]
+
+
+def _plain(results: Results, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Groups of the plain systems on the recordings that the measured rows use."""
     used = results.groups[results.groups["group"].isin(chosen["group"].dropna())]
     plain = results.groups[results.groups["system"].isin(FOR_SCALE) & results.groups["corpus"].isin(used["corpus"])]
-    plain = plain[plain["protocol"].eq("strict") & plain["task"].eq("emotion")]
-    data = Measurements(results)
+    return plain[plain["protocol"].eq("strict") & plain["task"].eq("emotion")]
+
+
+def _for_scale(results: Results, chosen: pd.DataFrame) -> list[dict[str, Any]]:
+    """The plain systems on the recordings that the table's measured rows use."""
+    plain, data = _plain(results, chosen), Measurements(results)
     return [
         {"system": label(row["system"]), "quantity": f"{row['corpus']}, uar", "published": "", "ours, its protocol": ""}
         | {"ours, strict": data.in_words(row["group"]), "recordings": _whole(row["n_items"]), "speakers": _whole(row["n_speakers"])}

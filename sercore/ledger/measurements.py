@@ -206,7 +206,8 @@ def merge(parts: Sequence[Results]) -> Results:
     groups, counts, runs, history = (
         pd.concat([getattr(p, name) for p in parts], ignore_index=True) for name in ("groups", "counts", "runs", "history")
     )
-    return Results(groups, counts, runs, history, {group: spec for part in parts for group, spec in part.specs.items()})
+    specs = {group: spec for part in parts for group, spec in part.specs.items()}
+    return Results(groups, counts, runs, history, specs, stored=all(part.stored for part in parts))
 
 
 def stored() -> Results:

@@ -11,6 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from sercore.provenance import Origin, Shown
+
 _STYLE = """
 .lg{--line:var(--pst-color-border,#c9c9c9);font-size:.85rem}
 .lg-bar{display:flex;flex-wrap:wrap;gap:.6rem;margin:.5rem 0;align-items:end}
@@ -72,17 +74,23 @@ class SearchableTable:
     Args:
         rows: plain dicts with equal keys: `source` and `id`, then the columns that are shown. `source` and `verdict` can be filtered by.
         verdicts, sources: the choices of the two filters, in order.
+        origin: what the rows were made from, shown below.
     """
 
-    def __init__(self, rows: Sequence[dict[str, Any]], verdicts: Sequence[str], sources: Sequence[str]) -> None:
+    def __init__(
+        self, rows: Sequence[dict[str, Any]], verdicts: Sequence[str], sources: Sequence[str], origin: Origin | None = None
+    ) -> None:
         if not rows:
             raise ValueError("a searchable table needs at least one row")
         if list(rows[0])[:2] != ["source", "id"]:
             raise ValueError(f"rows begin with source and id, got {list(rows[0])[:2]}")
-        self.rows, self.verdicts, self.sources = list(rows), verdicts, sources
+        self.rows, self.verdicts, self.sources, self.origin = list(rows), verdicts, sources, origin or Origin()
 
     def __repr__(self) -> str:
         return f"{len(self.rows)} rows: {', '.join(self.rows[0])}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return Shown(self._repr_html_(), self.origin)._repr_mimebundle_(include, exclude)
 
     def _repr_html_(self) -> str:
         columns = list(self.rows[0])

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sercore import stats
+from sercore import provenance, stats
 from sercore.data.items import EMOTIONS
 from sercore.pages.overview import STORED, Source
+from sercore.provenance import Origin
 
 #: Diagonal of Fig. 4 in per cent, top to bottom, and the emotions that its axis names.
 PRINTED_RECALLS = (57.3, 75.0, 62.5, 44.8, 73.4, 62.0, 62.0, 58.3)
@@ -33,6 +34,7 @@ class LabelOrder:
         distance_printed, distance_codes: mean absolute difference to ours, points.
         share_codes: share of resamples of our speakers in which the order of the codes is nearer.
         stamp: what ours are.
+        origin: the group of ours.
     """
 
     table: pd.DataFrame
@@ -40,6 +42,7 @@ class LabelOrder:
     distance_codes: float
     share_codes: float
     stamp: str
+    origin: Origin
 
     def __str__(self) -> str:
         found = f"{self.distance_printed:.1f} points from ours as printed, {self.distance_codes:.1f} in the order of the codes"
@@ -73,13 +76,13 @@ def compare_label_orders(shown: Sequence[Source], system: str = "reslstm_sa_h64"
         for protocol in ("paper", "strict"):
             if protocol in groups:
                 data = stats.cube(source.results.counts, groups[protocol])
-                return _compare(
-                    data, f"{source.stamp('ravdess').partition(':')[0]}, ravdess, {protocol}, {len(data.seeds)} seeds", resamples
-                )
+                stamp = f"{source.stamp('ravdess').partition(':')[0]}, ravdess, {protocol}, {len(data.seeds)} seeds"
+                origin = provenance.of_runs(source.results, [groups[protocol]]) + provenance.of_files("book/claims/claims.csv")
+                return _compare(data, stamp, resamples, origin)
     return None
 
 
-def _compare(data: stats.Cube, stamp: str, resamples: int) -> LabelOrder:
+def _compare(data: stats.Cube, stamp: str, resamples: int, origin: Origin | None = None) -> LabelOrder:
     as_printed = np.array([PRINTED_RECALLS[PRINTED_AXIS.index(label)] for label in CODE_ORDER])
     by_code = np.array(PRINTED_RECALLS)
     order = [data.labels.index(label) for label in CODE_ORDER]
@@ -92,7 +95,7 @@ def _compare(data: stats.Cube, stamp: str, resamples: int) -> LabelOrder:
     table = pd.DataFrame({"emotion": CODE_ORDER, "as printed": as_printed, "by code": by_code, "ours": ours})
     table = table.assign(**{"lowest seed": seeds.min(axis=0), "highest seed": seeds.max(axis=0)})
     share = float((_distance(again, by_code) < _distance(again, as_printed)).mean())
-    return LabelOrder(table, float(_distance(ours, as_printed)), float(_distance(ours, by_code)), share, stamp)
+    return LabelOrder(table, float(_distance(ours, as_printed)), float(_distance(ours, by_code)), share, stamp, origin or Origin())
 
 
 def _distance(ours: np.ndarray, printed: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercore import ledger, signals
+from sercore import ledger, provenance, signals
 from sercore.data.corpora import CORPORA
 from sercore.data.splits import SCHEMES, base_scheme
 from sercore.grids import FULL_SEEDS
+from sercore.provenance import Origin
 from sercore.publication import promised_specs
 from sercore.results import Results, load_results
 
@@ -123,6 +124,7 @@ class Inside:
     signals: pd.DataFrame | None
     embeddings: pd.DataFrame
     stamp: str
+    origin: Origin
 
 
 def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = None) -> list[Inside]:
@@ -141,14 +143,16 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
             run = source.results.runs[source.results.runs["run_id"].eq(rows["run_id"].iloc[0])]
             corpus, system, _, protocol, _ = run["group"].iloc[0].split(".") if len(run) else ("", "", "", "", "")
             stamp = f"{source.origin}: {ledger.label(system)}, {corpus}, {protocol}, fold 0, seed 0"
-            found.append(Inside(None, rows, stamp))
+            origin = provenance.of_runs(source.results, list(run["group"]))
+            found.append(Inside(None, rows, stamp, origin))
     for case in (c for c in cases(shown) if c.stamp.startswith(THIS_BUILD)):
         runs = case.results.runs
         for run in runs.loc[runs["group"].eq(case.groups[-1]) & runs["fold"].eq(0) & runs["seed"].eq(0), "run_id"]:
             root = (roots or {}).get(case.corpus, "")
             stamp = f"{case.stamp}; {ledger.label(case.groups[-1].split('.')[1])}, fold 0, seed 0"
             rows = signals.tables(run, root)
-            found.append(Inside(rows["signals"], rows["embeddings"], stamp))
+            origin = provenance.of_runs(case.results, case.groups[-1:])
+            found.append(Inside(rows["signals"], rows["embeddings"], stamp, origin))
     return found
 
 

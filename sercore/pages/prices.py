@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
-from sercore import ledger, stats
+from sercore import ledger, provenance, stats
 from sercore.conditions import CONDITIONS
 from sercore.ledger.measurements import Measurements, speaker_differences
 from sercore.ledger.rule import MIN_SEEDS, MIN_SPEAKERS
 from sercore.pages.overview import STORED, Source
 from sercore.pages.tables import compact
+from sercore.provenance import Origin, Table
 from sercore.results import Results, load_results
 
 #: The line that needs no run of its own: the best seed of strict in place of the mean.
@@ -108,7 +108,7 @@ def finding(row: pd.Series | dict) -> str:
     return "raises" if row["low"] > 0 else "lowers" if row["high"] < 0 else "not shown"
 
 
-def table(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")) -> Styler:
+def table(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")) -> Table:
     """The price list in words: every condition of every corpus, this build's and the stored ones; `not run` where promised and missing.
 
     Args:
@@ -126,7 +126,13 @@ def table(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")
         if len(waiting) == len(CONDITIONS):
             waiting = ["all conditions"]
         rows += [{"from": "promised", "corpus": corpus, "condition": name.replace("_", " "), "UAR [95 %]": "not run"} for name in waiting]
-    return compact(rows, "The price of each leak, in points of UAR, paired over speakers", "prices", ("UAR [95 %]", "price [95 %]"))
+    caption = "The price of each leak, in points of UAR, paired over speakers"
+    return compact(rows, caption, "prices", ("UAR [95 %]", "price [95 %]"), _origin(shown))
+
+
+def _origin(shown: Sequence[Source]) -> Origin:
+    """The runs of all sources, and the list of what is priced."""
+    return sum((provenance.of_runs(source.results) for source in shown), provenance.of_files("sercore/conditions.py"))
 
 
 def _in_words(row: dict) -> dict[str, str]:
@@ -163,7 +169,7 @@ def _points(row: pd.Series) -> str:
     return f"{100 * row['price']:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
 
 
-def filtered(shown: Sequence[Source]) -> Styler:
+def filtered(shown: Sequence[Source]) -> Table:
     """How many recordings of each class the level filter left out, counted in the rows tested under strict and under the filter.
 
     Args:
@@ -181,7 +187,8 @@ def filtered(shown: Sequence[Source]) -> Styler:
             lost = {label: f"{n - m} of {n}" for label, n, m in zip(before.labels, whole, left, strict=True) if n > m}
             words = ", ".join(f"{label} {text}" for label, text in lost.items()) or "none"
             rows.append({"corpus": corpus, "left out": f"{whole.sum() - left.sum()} of {whole.sum()}", "by emotion": words})
-    return compact(rows or [{"corpus": "", "left out": "not run"}], "What the level filter leaves out of the test sides", "filtered")
+    caption = "What the level filter leaves out of the test sides"
+    return compact(rows or [{"corpus": "", "left out": "not run"}], caption, "filtered", origin=_origin(shown))
 
 
 def stamp(source: Source) -> str:

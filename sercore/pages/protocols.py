@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
-from sercore import ledger
+from sercore import ledger, provenance
 from sercore.data.audit import audit_plan, check_corpus
 from sercore.data.card import load_card
 from sercore.data.corpora import CORPORA, Corpus
@@ -23,6 +22,7 @@ from sercore.errors import LeakError
 from sercore.experiment import load_corpus
 from sercore.ledger.measurements import Measurements
 from sercore.pages.tables import compact
+from sercore.provenance import Table
 from sercore.results import Results, collect
 from sercore.spec import LEAKS, PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec
 from sercore.sweep import run_all
@@ -73,7 +73,7 @@ def gather(names: Sequence[str], roots: Mapping[str, str | Path]) -> dict[str, C
     return {name: load_corpus(name, str(roots.get(name, ""))) if name in names else from_card(name) for name in SCHEMES_SHOWN}
 
 
-def cards_table(shown: Mapping[str, Corpus]) -> Styler:
+def cards_table(shown: Mapping[str, Corpus]) -> Table:
     """One column a corpus: what its card says, and whether this build read the recordings."""
     columns = {}
     for name, corpus in shown.items():
@@ -90,10 +90,10 @@ def cards_table(shown: Mapping[str, Corpus]) -> Styler:
             "this build": "made on the fly" if made else "read from disk" if corpus.root else "not at hand: file list of the card",
         }
     rows = [{"": field} | {name: card[field] for name, card in columns.items()} for field in next(iter(columns.values()))]
-    return compact(rows, "Corpus cards", "cards")
+    return compact(rows, "Corpus cards", "cards", origin=provenance.of_cards(shown))
 
 
-def check_table(shown: Mapping[str, Corpus]) -> Styler:
+def check_table(shown: Mapping[str, Corpus]) -> Table:
     """The corpus check of every corpus: files found beside the card, notes (known oddities of the release) and problems."""
     rows = []
     for name, corpus in shown.items():
@@ -105,16 +105,17 @@ def check_table(shown: Mapping[str, Corpus]) -> Styler:
         notes = Counter(finding.kind.replace("_", " ") for finding in report.notes)
         found = {"corpus": name, "files": report.files.found, "card": report.files.expected, "problems": len(report.problems)}
         rows.append(found | {"notes": ", ".join(f"{kind}: {count}" for kind, count in notes.items()) or "none"})
-    return compact(rows, "Decoded and compared with the card", "check")
+    origin = provenance.of_cards(shown, "sercore/data/audit.py")
+    return compact(rows, "Decoded and compared with the card", "check", origin=origin)
 
 
-def factors_table(corpus: Corpus) -> Styler:
+def factors_table(corpus: Corpus) -> Table:
     """Speakers of the synthetic corpus with the voice that each was given."""
     columns = ["gender", "pitch_hz", "tract_cm", "breathiness"]
     voices = corpus.items.groupby("speaker")[columns].first().reset_index()
     voices.insert(2, "recordings", corpus.items.groupby("speaker").size().to_numpy())
     voices = voices.rename(columns={"pitch_hz": "pitch at rest (Hz)", "tract_cm": "vocal tract (cm)"})
-    return compact(voices.to_dict("records"), "The voices, as they were set", "voices")
+    return compact(voices.to_dict("records"), "The voices, as they were set", "voices", origin=provenance.of_cards([corpus.name]))
 
 
 def plans(corpus: Corpus, scheme: str) -> list[SplitPlan]:
@@ -123,7 +124,7 @@ def plans(corpus: Corpus, scheme: str) -> list[SplitPlan]:
     return [split_plan(corpus.items, SplitSpec(scheme=scheme, fold=fold), leaks) for fold in range(n_folds(scheme, corpus.items))]
 
 
-def shared_table(shown: Mapping[str, Corpus]) -> Styler:
+def shared_table(shown: Mapping[str, Corpus]) -> Table:
     """What the sides of each split plan share, by kind of overlap, over all folds: the leak audit."""
     rows = []
     for name, corpus in shown.items():
@@ -135,7 +136,8 @@ def shared_table(shown: Mapping[str, Corpus]) -> Styler:
             for kind in KINDS:
                 row[kind.replace("_", " ")] = "not known" if unheard.get(kind) else _found(kind, kinds)
             rows.append(row)
-    return compact(rows, "What two sides share, over all folds (shared text is reported, all else refused)", "shared")
+    origin = provenance.of_cards(shown, "sercore/data/splits.py", "sercore/data/audit.py")
+    return compact(rows, "What two sides share, over all folds (shared text is reported, all else refused)", "shared", origin=origin)
 
 
 def _found(kind: str, kinds: Counter) -> str:
@@ -151,14 +153,15 @@ def _found(kind: str, kinds: Counter) -> str:
     )
 
 
-def leaks_table() -> Styler:
+def leaks_table() -> Table:
     """Every leak by name: what it means, and which publication's own data handling has it."""
     sources = {leak: [s for s, leaks in PAPER_LEAKS.items() if leak in leaks] for leak in LEAKS}
     rows = [{"leak": name, "means": meaning, "in the protocol of": ", ".join(sources[name])} for name, meaning in LEAKS.items()]
-    return compact(rows, "Leaks: every way in which data handling may flatter, by name", "leaks")
+    caption = "Leaks: every way in which data handling may flatter, by name"
+    return compact(rows, caption, "leaks", origin=provenance.of_files("sercore/spec.py"))
 
 
-def refusals(items: pd.DataFrame) -> Styler:
+def refusals(items: pd.DataFrame) -> Table:
     """Plans with a planted leak, and what they are answered: none can be made unless the leak is declared.
 
     Args:
@@ -182,7 +185,8 @@ def refusals(items: pd.DataFrame) -> Styler:
     for name, (table, training, testing) in tries.items():
         said = _refusal(partial(make_plan, table, training, held, testing, scheme="planted", fold=0))
         rows.append({"planted": name, "answer": said})
-    return compact(rows, "Four planted leaks, and what the split plan says", "refusals")
+    origin = provenance.of_files("sercore/data/splits.py")
+    return compact(rows, "Four planted leaks, and what the split plan says", "refusals", origin=origin)
 
 
 def _refusal(attempt: Callable[[], Any]) -> str:

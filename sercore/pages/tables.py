@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from sercore import ledger, tune
+from sercore import provenance as origins
 from sercore.experiment import BASELINES
 from sercore.grids import published_trials
 from sercore.ledger import rule
 from sercore.ledger.measurements import Measurements
 from sercore.pages.overview import STORED, THIS_BUILD, Source, missing
+from sercore.provenance import Origin, Shown, Table
 from sercore.publication import promised_specs
 from sercore.results import Results
 
@@ -22,7 +23,7 @@ from sercore.results import Results
 _SAID = ("RAVDESS, ", "val, ", "speaker split, ")
 
 
-def compact(rows: Sequence[dict[str, Any]], caption: str, name: str, whole: Sequence[str] = ()) -> Styler:
+def compact(rows: Sequence[dict[str, Any]], caption: str, name: str, whole: Sequence[str] = (), origin: Origin | None = None) -> Table:
     """Rows as a small table for a page, texts escaped, missing cells empty.
 
     Args:
@@ -30,15 +31,17 @@ def compact(rows: Sequence[dict[str, Any]], caption: str, name: str, whole: Sequ
         caption: shown above.
         name: of the table on its page.
         whole: columns whose cells are never broken over lines.
+        origin: what the rows were made from, shown below.
     """
     frame = pd.DataFrame(rows, dtype=object).fillna("").astype(str)
-    style = ledger.styled(frame, caption, name).format(escape="html")
-    style = style.set_properties(subset=[c for c in whole if c in frame], **{"white-space": "nowrap"})
-    style = style.set_table_styles([{"selector": "td, th", "props": "padding: 0.2rem 0.4rem"}], overwrite=False)
-    return style.set_table_attributes('class="ledger-table" style="font-size:0.85rem;line-height:1.35"')
+    style = ledger.styled(frame, caption, name, origin)
+    style.format(escape="html").set_properties(subset=[c for c in whole if c in frame], **{"white-space": "nowrap"})
+    style.set_table_styles([{"selector": "td, th", "props": "padding: 0.2rem 0.4rem"}], overwrite=False)
+    style.set_table_attributes('class="ledger-table" style="font-size:0.85rem;line-height:1.35"')
+    return style
 
 
-def runs(chapter: str, shown: Sequence[Source]) -> Styler:
+def runs(chapter: str, shown: Sequence[Source]) -> Table:
     """Every group of runs, this build's and the stored ones, and what was promised and is not run yet.
 
     Args:
@@ -67,7 +70,8 @@ def runs(chapter: str, shown: Sequence[Source]) -> Styler:
         line = {"from": "promised", "corpus, protocol": f"{row['corpus']}, {row['protocol']}", "system": ledger.label(row["system"])}
         rows.append(line | {"UAR [95 %]": had, "folds x seeds": f"{row['folds']}{seeds}"})
     caption = "What was run: this build, and stored from full runs"
-    return compact(rows, caption, f"runs-{chapter}", ("system", "UAR [95 %]", "folds x seeds"))
+    made_from = sum((origins.of_runs(source.results) for source in shown), Origin()) + origins.of_files("sercore/grids.py")
+    return compact(rows, caption, f"runs-{chapter}", ("system", "UAR [95 %]", "folds x seeds"), made_from)
 
 
 def provenance(shown: Sequence[Source]) -> str:
@@ -76,7 +80,7 @@ def provenance(shown: Sequence[Source]) -> str:
     return "\n".join(lines)
 
 
-def published(results: Results, source: str, locator: str) -> Any:
+def published(results: Results, source: str, locator: str) -> Shown:
     """Published, ours under the source's protocol and ours under the strict one, with the verdict; the reasons below, to be opened.
 
     Args:
@@ -89,9 +93,8 @@ def published(results: Results, source: str, locator: str) -> Any:
     Raises:
         LedgerError: the source has nothing with that locator.
     """
-    from IPython.display import HTML
-
-    lines = ledger.table(results, source, locator).data.fillna("").to_dict("records")
+    judged = ledger.table(results, source, locator)
+    lines = judged.data.fillna("").to_dict("records")
     rows, reasons, previous = [], [], ""
     for line in lines:
         quantity = line["quantity"]
@@ -111,7 +114,7 @@ def published(results: Results, source: str, locator: str) -> Any:
         rows = [{"ours" if key == "ours, paper protocol" else key: value for key, value in row.items()} for row in rows]
     table = compact(_filled(rows), f"{source}, {locator}", f"published-{source}-{locator}", ("system",))
     opened = f"<details><summary>Why, row by row</summary><ul style='font-size:0.9rem'>{''.join(reasons)}</ul></details>"
-    return HTML(table.to_html() + opened)
+    return Shown(table.to_html() + opened, judged.origin)
 
 
 def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -119,7 +122,7 @@ def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: row[key] for key in row if any(r[key] != "" for r in rows)} for row in rows]
 
 
-def searches(chapter: str) -> Styler:
+def searches(chapter: str) -> Table:
     """The searches published with a chapter: their budget, the best trial's score and the values it chose; `not run` where missing."""
     trials, rows = published_trials(chapter), []
     promised = [specs[0] for specs in promised_specs(chapter, ["ravdess", "emodb"]) if specs[0].model.name not in BASELINES]
@@ -133,10 +136,13 @@ def searches(chapter: str) -> Styler:
         row |= {"trials": f"{len(mine)} ({len(whole)} whole)", "best UAR": f"{100 * whole['value'].max():.1f} %"}
         short = {"learning_rate": "rate", "weight_decay": "decay", "cosine_period_epochs": "period", "batch_size": "batch"}
         rows.append(row | {short.get(name, name): f"{value:.2g}" for name, value in best.items()})
-    return compact(rows, f"Searches: {tune.TRIALS} trials of {tune.TRIAL_EPOCHS} epochs on {len(tune.TRIAL_FOLDS)} folds each", "searches")
+    caption = f"Searches: {tune.TRIALS} trials of {tune.TRIAL_EPOCHS} epochs on {len(tune.TRIAL_FOLDS)} folds each"
+    kept = [f"book/results/{chapter}/trials.csv"] * bool(len(trials))
+    origin = origins.of_files(*kept, "sercore/tune.py")
+    return compact(rows, caption, "searches", origin=origin)
 
 
-def pairs(shown: Sequence[Source]) -> Styler:
+def pairs(shown: Sequence[Source]) -> Table:
     """ResLSTM-SA against LSTM-SA of the same size, wherever both were run; p corrected by Holm inside each corpus and protocol.
 
     A row says `not run` where no pair is stored.
@@ -151,7 +157,9 @@ def pairs(shown: Sequence[Source]) -> Styler:
     if not any(row["from"] == "stored" for row in rows):
         rows.append({"from": "stored", "corpus, protocol": "ravdess and emodb, strict", "size": "h64", "difference [95 %]": "not run"})
     caption = "ResLSTM-SA minus LSTM-SA of the same size, points of UAR, paired over speakers"
-    return compact(rows, caption, "pairs", ("difference [95 %]", "speakers x seeds"))
+    networks = [source.results.of(system=[name for pair in wanted for name in pair]) for source in shown]
+    made_from = sum((origins.of_runs(results) for results in networks), Origin())
+    return compact(rows, caption, "pairs", ("difference [95 %]", "speakers x seeds"), made_from)
 
 
 def _in_words(row: dict[str, Any]) -> dict[str, Any]:
@@ -165,10 +173,11 @@ def _in_words(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def verdict_counts(results: Results, source: str) -> Styler:
+def verdict_counts(results: Results, source: str) -> Table:
     """How many numbers and settings of a source have which verdict, one row a verdict."""
     judged = ledger.verdicts(results, source)
     counts = pd.crosstab(judged["verdict"], judged["row"])
     order = [v for v in rule.VERDICTS if v in counts.index]
     rows = [{"verdict": v, "numbers": counts.get("claim", {}).get(v, 0), "settings": counts.get("setting", {}).get(v, 0)} for v in order]
-    return compact(rows, f"{source}: how many numbers and settings have which verdict", f"counts-{source}")
+    caption = f"{source}: how many numbers and settings have which verdict"
+    return compact(rows, caption, f"counts-{source}", origin=origins.of_ledger(results))

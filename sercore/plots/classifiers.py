@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sercore import stats
+from sercore import provenance, stats
 from sercore.ledger import label
 from sercore.ledger.claims import load_claims, number
 from sercore.ledger.measurements import Measurements
 from sercore.pages.overview import STORED, Case, Source
 from sercore.plots import show
+from sercore.provenance import Origin, Shown
 from sercore.results import Results
 
 #: The reference first, the proposed network second; shape and filling differ as well as colour.
@@ -22,7 +23,7 @@ _STYLES = ((show.BLUE, "o", "-"), (show.ORANGE, "s", "--"))
 _NOTHING = "Nothing to draw yet: no run of these systems is stored, and this build ran none."
 
 
-def confusion(shown: Sequence[Case]) -> Any:
+def confusion(shown: Sequence[Case]) -> Shown:
     """How each emotion was answered by the proposed network: share of each true class, with counts a seed.
 
     Args:
@@ -34,7 +35,7 @@ def confusion(shown: Sequence[Case]) -> Any:
     return show.figures([_confusion(case) for case in shown]) if shown else show.note(_NOTHING)
 
 
-def _confusion(case: Case) -> tuple[Figure, str, str]:
+def _confusion(case: Case) -> tuple[Figure, str, str, Origin]:
     data = stats.cube(case.results.counts, case.groups[-1])
     counts = data.counts.sum(axis=1).mean(axis=0)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -58,10 +59,11 @@ def _confusion(case: Case) -> tuple[Figure, str, str]:
         f"{labels[recall.argmin()]} {100 * recall.min():.0f} %; the commonest error is {labels[i]} taken for {labels[j]}, "
         f"{100 * off[i, j]:.0f} %."
     )
-    return fig, alt, f"Per cent of each true class; in brackets recordings, mean over {len(data.counts)} seeds. {alt} [{case.stamp}]"
+    caption = f"Per cent of each true class; in brackets recordings, mean over {len(data.counts)} seeds. {alt} [{case.stamp}]"
+    return fig, alt, caption, provenance.of_runs(case.results, case.groups[-1:])
 
 
-def per_speaker(shown: Sequence[Case], word: str = "speaker") -> Any:
+def per_speaker(shown: Sequence[Case], word: str = "speaker") -> Shown:
     """Recall of each test speaker (UAR over the classes that he or she recorded), two systems, sorted by the proposed one.
 
     Args:
@@ -74,7 +76,7 @@ def per_speaker(shown: Sequence[Case], word: str = "speaker") -> Any:
     return show.figures([_per_speaker(case, word) for case in shown]) if shown else show.note(_NOTHING)
 
 
-def _per_speaker(case: Case, word: str) -> tuple[Figure, str, str]:
+def _per_speaker(case: Case, word: str) -> tuple[Figure, str, str, Origin]:
     word = "actor" if case.corpus == "ravdess" else word
     tables = {g: stats.per_speaker(stats.cube(case.results.counts, g)).set_index("speaker") for g in case.groups}
     order = list(tables[case.groups[-1]]["uar"].sort_values().index)
@@ -101,10 +103,11 @@ def _per_speaker(case: Case, word: str) -> tuple[Figure, str, str]:
     if len(case.groups) == 2:
         gain = top - tables[case.groups[0]]["uar"].reindex(top.index)
         alt += f"; above {label(_system(case, case.groups[0]))} for {int((gain > 0).sum())} of {len(order)}"
-    return fig, f"{alt}.", f"Points: mean over seeds; lines: lowest to highest seed. {alt}. [{case.stamp}]"
+    caption = f"Points: mean over seeds; lines: lowest to highest seed. {alt}. [{case.stamp}]"
+    return fig, f"{alt}.", caption, provenance.of_runs(case.results, case.groups)
 
 
-def learning_curves(shown: Sequence[Case]) -> Any:
+def learning_curves(shown: Sequence[Case]) -> Shown:
     """Training loss and validation UAR by epoch: mean over runs, and the range of the runs.
 
     Args:
@@ -117,7 +120,7 @@ def learning_curves(shown: Sequence[Case]) -> Any:
     return show.figures(made) if made else show.note(_NOTHING)
 
 
-def _learning_curves(case: Case) -> tuple[Figure, str, str]:
+def _learning_curves(case: Case) -> tuple[Figure, str, str, Origin]:
     fig, axes = show.canvas(4.6, rows=2, sharex=True)
     said = []
     for k, group in enumerate(case.groups):
@@ -138,10 +141,11 @@ def _learning_curves(case: Case) -> tuple[Figure, str, str]:
     for ax in axes:
         ax.grid(color="#e4e4e4")
     alt = f"Learning curves on {case.title}: {'; '.join(said)}."
-    return fig, alt, f"Lines: mean over runs; bands: lowest to highest run. {alt} [{case.stamp}]"
+    caption = f"Lines: mean over runs; bands: lowest to highest run. {alt} [{case.stamp}]"
+    return fig, alt, caption, provenance.of_runs(case.results, case.groups)
 
 
-def score_against_parameters(shown: Sequence[Source], corpus: str = "ravdess") -> Any:
+def score_against_parameters(shown: Sequence[Source], corpus: str = "ravdess") -> Shown:
     """UAR against the number of parameters: the six published networks, and ours with the interval over speakers where they were run.
 
     Args:
@@ -187,7 +191,9 @@ def score_against_parameters(shown: Sequence[Source], corpus: str = "ravdess") -
         "UAR against parameters on RAVDESS, six published networks: LSTM-SA rises from 53.5 to 59.0 %, ResLSTM-SA stays between 61.1 and "
         f"62.3 %. Ours: {said or 'not run, so only published points are shown'}."
     )
-    return show.figure(fig, alt, alt)
+    drawn = [r["group"] for r in ours]
+    of_ours = (provenance.of_runs(s.results, drawn) for s in shown if s.origin == STORED and drawn)
+    return show.figure(fig, alt, alt, sum(of_ours, provenance.of_files("book/claims/claims.csv")))
 
 
 def _ours(shown: Sequence[Source], corpus: str) -> list[dict[str, Any]]:
@@ -201,7 +207,7 @@ def _ours(shown: Sequence[Source], corpus: str) -> list[dict[str, Any]]:
     return found
 
 
-def price_of_protocol(shown: Sequence[Source]) -> Any:
+def price_of_protocol(shown: Sequence[Source]) -> Shown:
     """UAR of the same systems under the strict protocol and under the source's own data handling, with intervals over speakers.
 
     Args:
@@ -221,7 +227,7 @@ def price_of_protocol(shown: Sequence[Source]) -> Any:
     return show.figures(made) if made else show.note("Not run: no corpus has runs under both protocols, so there is no price to show yet.")
 
 
-def _price(source: Source, corpus: str, systems: Sequence[str]) -> tuple[Figure, str, str]:
+def _price(source: Source, corpus: str, systems: Sequence[str]) -> tuple[Figure, str, str, Origin]:
     data, groups, said = Measurements(source.results), source.results.groups, []
     fig, ax = show.canvas(0.75 * len(systems) + 1.3)
     for y, system in enumerate(systems):
@@ -241,10 +247,11 @@ def _price(source: Source, corpus: str, systems: Sequence[str]) -> tuple[Figure,
     ax.legend(fontsize=9, frameon=False, ncol=2, loc="lower left", bbox_to_anchor=(0, 1))
     ax.grid(axis="x", color="#e4e4e4")
     alt = f"Price of the protocol on {corpus}, paper minus strict: {'; '.join(said)}."
-    return fig, alt, f"{alt} [{source.stamp(corpus)}]"
+    drawn = groups.loc[groups["system"].isin(set(systems)), "group"]
+    return fig, alt, f"{alt} [{source.stamp(corpus)}]", provenance.of_runs(source.results, list(drawn))
 
 
-def splits_compared(results: Results) -> Any:
+def splits_compared(results: Results) -> Shown:
     """One system on a speaker split, on a random split that shares speakers, and with shuffled labels: UAR with intervals, and chance.
 
     Args:
@@ -275,7 +282,7 @@ def splits_compared(results: Results) -> Any:
     ax.grid(axis="x", color="#e4e4e4")
     ax.legend(fontsize=9, frameon=False, loc="lower right")
     alt = f"{label(groups['system'].iloc[0])} on {groups['corpus'].iloc[0]}: {'; '.join(said)}; chance {chance:.1f} %."
-    return show.figure(fig, alt, alt)
+    return show.figure(fig, alt, alt, provenance.of_runs(results))
 
 
 def _system(case: Case, group: str) -> str:

@@ -15,10 +15,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import signal
 
-from sercore.data.corpora import Corpus
+from sercore import provenance
+from sercore.data.corpora import CORPORA, Corpus
 from sercore.data.splits import SplitPlan
 from sercore.errors import CorpusError
 from sercore.plots import show
+from sercore.provenance import Origin, Shown
 
 RANGE_DB = 70.0  # of the colour scale, below the loudest point of all panels
 SIDES = {"train": (show.SKY, ""), "validation": (show.YELLOW, "///"), "test": (show.BLUE, "xx")}  # colour and hatching
@@ -52,7 +54,9 @@ def one_per_emotion(items: pd.DataFrame, speaker: str | None = None, prefer: Map
     return chosen
 
 
-def spectrogram_grid(waveforms: Sequence[tuple[NDArray[np.float32], int]], titles: Sequence[str], alt: str | None = None) -> Any:
+def spectrogram_grid(
+    waveforms: Sequence[tuple[NDArray[np.float32], int]], titles: Sequence[str], alt: str | None = None, origin: Origin | None = None
+) -> Shown:
     """Spectrograms side by side on one scale of time, frequency and level.
 
     Hamming window of 20 ms every 4 ms; level in dB against the loudest point of all panels; up to 8 kHz.
@@ -61,6 +65,7 @@ def spectrogram_grid(waveforms: Sequence[tuple[NDArray[np.float32], int]], title
         waveforms: `(samples, sample_rate_hz)` each, as `Corpus.waveform` gives them.
         titles: one a panel.
         alt: text for those who do not see the figure; None: made from the titles and lengths.
+        origin: where the recordings are from; None is the embedded corpus.
 
     Returns:
         The figure for a page (HTML).
@@ -91,10 +96,10 @@ def spectrogram_grid(waveforms: Sequence[tuple[NDArray[np.float32], int]], title
     fig.colorbar(image, ax=axes, label="level (dB)", location="top", shrink=0.5, aspect=30)
     spans = ", ".join(f"{title} {len(samples) / rate:.1f} s" for (samples, rate), title in zip(waveforms, titles, strict=True))
     said = f"Spectrograms of {len(panels)} recordings, 0 to {panels[0][0][-1] / 1000:g} kHz, {RANGE_DB:g} dB of range: {spans}."
-    return show.figure(fig, alt or said)
+    return show.figure(fig, alt or said, origin=origin or provenance.of_cards(["synthetic"]))
 
 
-def audio_players(corpus: Corpus, item_ids: Sequence[str]) -> Any:
+def audio_players(corpus: Corpus, item_ids: Sequence[str]) -> Shown:
     """Players for recordings of a corpus whose card allows its audio on a page; the sound is inside the page (FLAC).
 
     All are raised by one common gain until the loudest reaches 0.9, so that differences of level remain.
@@ -104,13 +109,11 @@ def audio_players(corpus: Corpus, item_ids: Sequence[str]) -> Any:
         item_ids: which recordings, in this order.
 
     Returns:
-        `IPython.display.HTML`: labelled players, side by side where the page is wide enough.
+        HTML for a page: labelled players, side by side where it is wide enough.
 
     Raises:
         CorpusError: the card forbids it, or an item is not in the corpus.
     """
-    from IPython.display import HTML
-
     if not corpus.card.audio_may_be_embedded:
         raise CorpusError(f"recordings of {corpus.name} must not be put on a page ({corpus.card.licence}); play those of another corpus")
     items = corpus.items.set_index("item_id", drop=False)
@@ -122,10 +125,10 @@ def audio_players(corpus: Corpus, item_ids: Sequence[str]) -> Any:
     players = "\n".join(
         _player(_label(row), (samples * gain).astype(np.float32), rate) for row, (samples, rate) in zip(rows, sounds, strict=True)
     )
-    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:0.8rem">\n{players}\n</div>')
+    return Shown(f'<div style="display:flex;flex-wrap:wrap;gap:0.8rem">\n{players}\n</div>\n', provenance.of_cards([corpus.name]))
 
 
-def split_plan_picture(plans: Sequence[SplitPlan], items: pd.DataFrame, alt: str | None = None) -> Any:
+def split_plan_picture(plans: Sequence[SplitPlan], items: pd.DataFrame, alt: str | None = None) -> Shown:
     """Who trains, validates and is tested: folds down, speakers across, each cell filled by the share of the speaker's recordings.
 
     Args:
@@ -157,10 +160,12 @@ def split_plan_picture(plans: Sequence[SplitPlan], items: pd.DataFrame, alt: str
     axis.spines[["left", "bottom"]].set_visible(False)
     legend = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=side) for side, (colour, hatch) in SIDES.items()]
     fig.legend(handles=legend, loc="outside upper center", ncols=3)
-    return show.figure(fig, alt or _plan_text(plans, shares))
+    corpora = dict.fromkeys(items["item_id"].str.partition("/")[0])
+    origin = provenance.of_cards((name for name in corpora if name in CORPORA), "sercore/data/splits.py")
+    return show.figure(fig, alt or _plan_text(plans, shares), origin=origin)
 
 
-def class_speaker_counts(corpus: Corpus, alt: str | None = None) -> Any:
+def class_speaker_counts(corpus: Corpus, alt: str | None = None) -> Shown:
     """Recordings of each emotion by each speaker, with the numbers in the cells.
 
     Args:
@@ -188,7 +193,7 @@ def class_speaker_counts(corpus: Corpus, alt: str | None = None) -> Any:
     totals = ", ".join(f"{emotion} {total}" for emotion, total in counts.sum(axis=1).items())
     span = f"{values.min()}" if values.min() == values.max() else f"{values.min()} to {values.max()}"
     said = f"{corpus.name}: {span} recordings of each emotion by each of {counts.shape[1]} speakers; in all {totals}."
-    return show.figure(fig, alt or said)
+    return show.figure(fig, alt or said, origin=provenance.of_cards([corpus.name]))
 
 
 def _level_db(samples: NDArray[np.float32], rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from sercore import ledger, provenance
 from sercore.plots import show
 
 #: Colour and hatching of a verdict: judged ones in colour, open ones in greys; hatching tells neighbours apart without colour.
@@ -50,7 +51,7 @@ def verdicts_by_source(counts: pd.DataFrame) -> Any:
     axis.invert_yaxis()
     axis.set(xlim=(0, 100), xlabel="share of the source's published numbers (%)", ylabel="source (numbers)")
     fig.legend(loc="outside lower center", ncols=3, frameon=False)
-    return show.figure(fig, _said(counts, totals))
+    return show.figure(fig, _said(counts, totals), origin=provenance.of_ledger(ledger.stored()))
 
 
 def _said(counts: pd.DataFrame, totals: pd.Series) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from sercore.conditions import CONDITIONS
 from sercore.pages.prices import BEST_OF_SEEDS
 from sercore.plots import show
+from sercore.provenance import Origin, Shown
 
 _ORDER = [*[name for name in CONDITIONS if name not in ("strict", "all_leaks")], BEST_OF_SEEDS, "all_leaks"]
 _WORDS = {
@@ -26,12 +26,13 @@ _WORDS = {
 _STYLES = ((show.BLUE, "o"), (show.ORANGE, "s"), (show.GREEN, "^"))
 
 
-def price_list(tables: Mapping[str, pd.DataFrame], stamp: str) -> Any:
+def price_list(tables: Mapping[str, pd.DataFrame], stamp: str, origin: Origin | None = None) -> Shown:
     """Points of UAR that each leak adds to strict, with 95 % intervals, one marker a corpus.
 
     Args:
         tables: corpus -> rows of `sercore.pages.prices.prices`; corpora without rows are left out.
-        stamp: where the rows come from.
+        stamp: where the rows come from, in words.
+        origin: the groups of runs behind them.
 
     Returns:
         The figure as HTML, or a sentence where nothing was run.
@@ -62,15 +63,16 @@ def price_list(tables: Mapping[str, pd.DataFrame], stamp: str) -> Any:
     ax.set_axisbelow(True)
     fig.legend(loc="outside upper left", ncols=len(tables), frameon=False)
     alt = f"What each leak adds to the recall of the same network, in points. {'; '.join(said)}."
-    return show.figure(fig, alt, f"Right of zero a leak flatters. Lines are 95 % intervals over speakers. [{stamp}]")
+    return show.figure(fig, alt, f"Right of zero a leak flatters. Lines are 95 % intervals over speakers. [{stamp}]", origin)
 
 
-def scores(tables: Mapping[str, pd.DataFrame], stamp: str) -> Any:
+def scores(tables: Mapping[str, pd.DataFrame], stamp: str, origin: Origin | None = None) -> Shown:
     """UAR under each condition with its interval over speakers, one panel a corpus, strict as a line.
 
     Args:
         tables: corpus -> rows of `sercore.pages.prices.prices`.
-        stamp: where the rows come from.
+        stamp: where the rows come from, in words.
+        origin: the groups of runs behind them.
 
     Returns:
         The figure as HTML, or a sentence where nothing was run.
@@ -96,4 +98,4 @@ def scores(tables: Mapping[str, pd.DataFrame], stamp: str) -> Any:
             f"{corpus}: strict {100 * first['uar']:.1f} %, highest {_WORDS.get(best['condition'], 'strict')} {100 * best['uar']:.1f} %"
         )
     alt = f"Recall of the same network under each condition. {'; '.join(said)}."
-    return show.figure(fig, alt, f"The dashed line is strict. Lines are 95 % intervals over speakers. [{stamp}]")
+    return show.figure(fig, alt, f"The dashed line is strict. Lines are 95 % intervals over speakers. [{stamp}]", origin)

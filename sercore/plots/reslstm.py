@@ -10,8 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from sercore import provenance
 from sercore.ledger import label
 from sercore.plots import show
+from sercore.provenance import Origin, Shown
 
 _STAGE_TITLES = {
     "input": "input: 34 cepstra, 12 chroma (normalised)",
@@ -20,9 +22,11 @@ _STAGE_TITLES = {
     "attention": "attention weight of each frame",
 }
 _MARKERS = "osD^vP*X"
+#: Every trial of every search that was published with the chapter.
+TRIALS_FILE = "book/results/reslstm_sa/trials.csv"
 
 
-def network() -> Any:
+def network() -> Shown:
     """The two networks as boxes: ResLSTM-SA whole, with the part that LSTM-SA lacks shaded."""
     fig, ax = show.canvas(6.6)
     ax.set(xlim=(0, 10), ylim=(0, 14.6))
@@ -56,15 +60,17 @@ def network() -> Any:
         "attention over the true frames, batch normalisation, dropout and a linear layer. LSTM-SA has no LSTM 1, no sum and no first "
         "normalisation."
     )
-    return show.figure(fig, alt, "h is 32, 64 or 128; K is the number of emotions. The shaded part is what LSTM-SA lacks.")
+    caption = "h is 32, 64 or 128; K is the number of emotions. The shaded part is what LSTM-SA lacks."
+    return show.figure(fig, alt, caption, provenance.of_files("sercore/models/reslstm_sa.py"))
 
 
-def signal_flow(rows: pd.DataFrame, stamp: str) -> Any:
+def signal_flow(rows: pd.DataFrame, stamp: str, origin: Origin | None = None) -> Shown:
     """One test recording through the network: input, LSTM 1, sum and attention on one axis of time.
 
     Args:
         rows: of `sercore.signals.signal_flow`.
-        stamp: where the run comes from.
+        stamp: where the run comes from, in words.
+        origin: its group.
 
     Returns:
         The figure as HTML.
@@ -99,15 +105,16 @@ def signal_flow(rows: pd.DataFrame, stamp: str) -> Any:
         f"and half of it lies on {half} frames."
     )
     rest = "The dotted line is equal weight. The recording is the first of the test side, not chosen by result."
-    return show.figure(fig, alt, f"{alt} {rest} [{stamp}]")
+    return show.figure(fig, alt, f"{alt} {rest} [{stamp}]", origin)
 
 
-def embeddings(rows: pd.DataFrame, stamp: str) -> Any:
+def embeddings(rows: pd.DataFrame, stamp: str, origin: Origin | None = None) -> Shown:
     """Test recordings in the plane of the first two principal components: the network's embedding, and averaged features.
 
     Args:
         rows: of `sercore.signals.embeddings`.
-        stamp: where the run comes from.
+        stamp: where the run comes from, in words.
+        origin: its group.
 
     Returns:
         The figure as HTML.
@@ -134,10 +141,10 @@ def embeddings(rows: pd.DataFrame, stamp: str) -> Any:
         f"{len(rows) // 2} test recordings of {rows['speaker'].nunique()} speakers in two principal planes; silhouette of the emotions in "
         f"the whole space: {'; '.join(said)}."
     )
-    return show.figure(fig, alt, f"{alt} A silhouette of 1 is perfect separation, 0 none. [{stamp}]")
+    return show.figure(fig, alt, f"{alt} A silhouette of 1 is perfect separation, 0 none. [{stamp}]", origin)
 
 
-def trials(table: pd.DataFrame, corpora: Sequence[str] = ("ravdess", "emodb")) -> Any:
+def trials(table: pd.DataFrame, corpora: Sequence[str] = ("ravdess", "emodb")) -> Shown:
     """The hyper-parameter search: score of each trial against its learning rate, and the best so far against the number of trials.
 
     Args:
@@ -157,7 +164,7 @@ def trials(table: pd.DataFrame, corpora: Sequence[str] = ("ravdess", "emodb")) -
     return show.figures(made) if made else show.note("Not run: no search is stored yet, so there are no trials to show.")
 
 
-def _trials(part: pd.DataFrame, corpus: str, objective: str) -> tuple[Figure, str, str]:
+def _trials(part: pd.DataFrame, corpus: str, objective: str) -> tuple[Figure, str, str, Origin]:
     fig, axes = show.canvas(5.2, rows=2)
     said = []
     for k, (system, rows) in enumerate(part.groupby("system")):
@@ -179,4 +186,4 @@ def _trials(part: pd.DataFrame, corpus: str, objective: str) -> tuple[Figure, st
     for ax in axes:
         ax.grid(color="#e4e4e4")
     alt = f"Search on {corpus}, scored on {objective} speakers: {'; '.join(said)}."
-    return fig, alt, alt
+    return fig, alt, alt, provenance.of_files(TRIALS_FILE)

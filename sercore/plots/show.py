@@ -11,6 +11,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from sercore.provenance import Origin, Shown
+
 #: Inches and points are chosen together: at 360 px the picture shrinks to half and 10 pt are still readable.
 WIDTH_IN, DPI, SHOWN_PX = 5.4, 160, 640
 #: Okabe and Ito's colours, told apart by readers with any colour vision.
@@ -51,37 +53,36 @@ def canvas(height_in: float, rows: int = 1, columns: int = 1, **options: Any) ->
         return fig, fig.subplots(rows, columns, **options)
 
 
-def figure(fig: Figure, alt: str, caption: str = "") -> Any:
+def figure(fig: Figure, alt: str, caption: str = "", origin: Origin | None = None) -> Shown:
     """A figure for a page, with its alternative text.
 
     Args:
         fig: of `canvas`, or any figure.
         alt: what the figure shows, in words and numbers computed from the same rows.
         caption: shown below; empty takes nothing.
+        origin: what it is drawn from (`sercore.provenance.of_runs`, `of_files`), shown as a line of links below. A page whose figure or
+            table has none does not pass the gate.
 
     Returns:
-        `IPython.display.HTML`: the picture itself is inside, so the page needs no other file.
+        HTML for a page: the picture itself is inside, so the page needs no other file.
 
     Raises:
         ValueError: the alternative text says nothing (fewer than three words).
     """
-    from IPython.display import HTML
-
-    return HTML(_html(fig, alt, caption))
+    return Shown(_html(fig, alt, caption), origin or Origin())
 
 
-def figures(made: Iterable[tuple[Figure, str, str]]) -> Any:
-    """Several figures as one output; each is `(figure, alt, caption)`. Errors as `figure`."""
-    from IPython.display import HTML
+def figures(made: Iterable[tuple[Figure, str, str, Origin]]) -> Shown:
+    """Several figures as one output, each `(figure, alt, caption, origin)` with its own line below. Errors as `figure`."""
+    each = [figure(*one) for one in made]
+    together = Shown("", sum((one.origin for one in each), Origin()))
+    together.data = "\n".join(one.data for one in each)
+    return together
 
-    return HTML("\n".join(_html(*one) for one in made))
 
-
-def note(text: str) -> Any:
+def note(text: str) -> Shown:
     """A sentence where a figure would stand, when there is nothing to draw."""
-    from IPython.display import HTML
-
-    return HTML(f"<p><em>{html.escape(text)}</em></p>")
+    return Shown(f"<p><em>{html.escape(text)}</em></p>", Origin())
 
 
 def _html(fig: Figure, alt: str, caption: str = "") -> str:

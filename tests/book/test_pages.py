@@ -9,14 +9,22 @@ from tests.book.pages import ABSOLUTE, broken_links, faults_of_chapter, parse, r
 
 SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 GENERATED = {"genindex", "search", "py-modindex"}
+BOOK = Path(__file__).resolve().parents[2] / "book"
 
 GOOD = """<article><div class="cell_output"><p>Verdict: not run.</p><table><tr><td>1</td></tr></table>
 <img src="a.png" alt="Recall of each speaker, two systems"></div></article>"""
 
 
 def documents() -> list[str]:
-    contents = yaml.safe_load((Path(__file__).resolve().parents[2] / "book" / "_toc.yml").read_text())
-    return [contents["root"], *(entry["file"] for part in contents["parts"] for entry in part["chapters"])]
+    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    return [contents["root"], *(name for part in contents["parts"] for entry in part["chapters"] for name in names(entry))]
+
+
+def names(entry: dict) -> list[str]:
+    """The pages of an entry of the contents and of the entries below it; `glob` stands for the generated pages that match."""
+    if "glob" in entry:
+        return sorted(p.relative_to(BOOK).with_suffix("").as_posix() for p in BOOK.glob(f"{entry['glob']}.md"))
+    return [entry["file"], *(name for below in entry.get("sections", ()) for name in names(below))]
 
 
 @pytest.fixture(scope="module")
