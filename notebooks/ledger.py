@@ -48,7 +48,8 @@ figures.verdicts_by_source(counts)
 
 # %% [markdown]
 # *Not run* names the corpus or the device that is missing; *not checked yet* are facts and settings of systems whose chapter is not built.
-# Where a source contradicts itself, the row says how, whether it was run or not.
+# Where a source contradicts itself, the row says how, whether it was run or not; {ref}`the audit of the published numbers
+# <ch-published-numbers>` has all of it, computed from the printed rows.
 #
 # ## Every number and setting
 # Search for a table, a corpus, a system or a word; the columns sort. Scores are in per cent with the 95 % interval.

@@ -4,6 +4,7 @@
     map.csv           number or setting -> selector of our rows, or the check that computes ours from the code
     inconsistent.csv  numbers that their own source contradicts, and how
     recomputed.csv    every average and ratio of the sources, computed again from their own rows
+    read.csv          contradictions in words, captions and equations
 
 A setting has no name of its own in its file: it is called `source/system/setting`.
 """
@@ -141,6 +142,11 @@ def load_contradictions() -> dict[str, str]:
     """How a source contradicts its own number, by id."""
     table = _table(claims_folder(), "inconsistent.csv")
     return dict(zip(table["claim_id"], table["reason"], strict=True))
+
+
+def load_readings() -> pd.DataFrame:
+    """Contradictions in the words of a source, found by reading: `source, place, what, printed, conflict, consequence`."""
+    return _table(claims_folder(), "read.csv")
 
 
 def number(printed: str) -> float | None:
