@@ -15,16 +15,29 @@ from sercore.errors import CorpusError
 _LOOKED_AT = 2000  # files that decide what a folder holds: the folder may be anyone's
 
 
-def audio_files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+def audio_files(folder: Path, endings: tuple[str, ...] = AUDIO_ENDINGS, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Audio files below a folder in a fixed order. Links are followed, but never round a loop."""
     here = os.path.realpath(folder)
     if here in above:
         return
     for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
         if path.is_dir():
-            yield from audio_files(path, above | {here})
-        elif path.suffix.lower() in AUDIO_ENDINGS:
+            yield from audio_files(path, endings, above | {here})
+        elif path.suffix.lower() in endings:
             yield path
+
+
+def recordings(root: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, re.Match[str]]]:
+    """Audio files whose path below a folder, without ending, fits a pattern as a whole.
+
+    Yields:
+        `(path relative to the folder, match)`, in a fixed order. Names that are no text are left to the check.
+    """
+    for path in audio_files(root) if root.is_dir() else ():
+        relative = path.relative_to(root).as_posix()
+        match = pattern.fullmatch(relative.removesuffix(path.suffix))
+        if match and not re.search("[\ud800-\udfff]", relative):
+            yield relative, match
 
 
 def shown(path: Path) -> str:
@@ -34,22 +47,27 @@ def shown(path: Path) -> str:
 
 def key_of(card: Card, root: Path, path: Path) -> str:
     """What the card calls a file: its path below the audio folder, without ending."""
-    base = root / card.audio_folder if card.audio_folder and (root / card.audio_folder).is_dir() else root
+    base = audio_base(card, root)
     return shown(path.relative_to(base if path.is_relative_to(base) else root).with_suffix(""))
+
+
+def audio_base(card: Card, root: Path) -> Path:
+    """The audio folder: `audio_folder` of the card where it is there, else the corpus folder."""
+    return root / card.audio_folder if card.audio_folder and (root / card.audio_folder).is_dir() else root
 
 
 def speaker_of(card: Card, code: str) -> str:
     """The card's name of a speaker; some releases write it with leading zeros in file names."""
-    return code if code in card.speakers else code.lstrip("0")
+    return code if code in card.speakers or not card.speakers else code.lstrip("0")
 
 
 def label_of(card: Card, key: str) -> tuple[str, str] | None:
-    """Emotion and speaker that a name states, or None where it does not fit the scheme."""
+    """Class and speaker that a name states, or None where it does not fit the scheme; a class that names do not carry is empty."""
     match = re.fullmatch(card.name_pattern, key)
-    if not match or match["emotion"] not in card.label_map:
+    if not match or name_fault(card, key):
         return None
-    speaker = speaker_of(card, match["speaker"])
-    return (card.label_map[match["emotion"]], speaker) if speaker in card.speakers else None
+    code = match[card.task] if card.labels_in_names else ""
+    return card.label_map.get(code, code), speaker_of(card, match["speaker"])
 
 
 def name_fault(card: Card, key: str) -> str:
@@ -57,9 +75,10 @@ def name_fault(card: Card, key: str) -> str:
     match = re.fullmatch(card.name_pattern, key)
     if not match:
         return "does not fit the naming scheme of the release"
-    if match["emotion"] not in card.label_map:
-        return f"has the class code {match['emotion']}, known are {', '.join(card.label_map)}"
-    if speaker_of(card, match["speaker"]) not in card.speakers:
+    codes = card.label_map or card.classes
+    if card.labels_in_names and codes and match[card.task] not in codes:
+        return f"has the class code {match[card.task]}, known are {', '.join(codes)}"
+    if card.speakers and speaker_of(card, match["speaker"]) not in card.speakers:
         return f"names the speaker {match['speaker']}, known are {', '.join(card.speakers)}"
     return ""
 
@@ -70,12 +89,13 @@ def refuse_other_folder(card: Card, root: Path) -> None:
     Raises:
         CorpusError: names the folder, the corpus whose recordings it holds where it is another's, and the mend.
     """
-    near = [path for path in islice(_near(root), _LOOKED_AT) if path.suffix.lower() in AUDIO_ENDINGS]
+    depth = max(3, card.name_pattern.count("/") + 1 + bool(card.audio_folder))
+    near = [path for path in islice(_near(root, depth), _LOOKED_AT) if path.suffix.lower() in card.endings]
     if any(re.fullmatch(card.name_pattern, key_of(card, root, path)) for path in near):
         return
     if not near:
         raise CorpusError(
-            f"{card.name}: {root} holds no recording ({' or '.join(AUDIO_ENDINGS)}): give the folder of the release with "
+            f"{card.name}: {root} holds no recording ({' or '.join(card.endings)}): give the folder of the release with "
             f"--root {card.name}=DIR. Expected: {card.reader_expects}"
         )
     for other in (load_card(name) for name in card_names() if name != card.name):
@@ -101,7 +121,7 @@ def refuse_other_names(card: Card, root: Path, paths: Iterable[str]) -> None:
     Raises:
         CorpusError: a name has a label or speaker outside the map, or recordings are missing or too many (says which).
     """
-    for path in audio_files(root):
+    for path in audio_files(root, card.endings):
         fault = name_fault(card, key_of(card, root, path))
         if fault.startswith(("has the class", "names the speaker")):
             raise CorpusError(f"{card.name}: {path} {fault}: give it its name in the official release, or take it out of the folder")
@@ -119,10 +139,10 @@ def refuse_other_names(card: Card, root: Path, paths: Iterable[str]) -> None:
         )
 
 
-def _near(root: Path) -> Iterator[Path]:
-    """What lies at the top of a folder and one and two folders down."""
-    for depth in ("*", "*/*", "*/*/*"):
-        yield from sorted(islice(root.glob(depth), _LOOKED_AT), key=lambda path: os.fsencode(path.name))
+def _near(root: Path, depth: int) -> Iterator[Path]:
+    """What lies at the top of a folder and in the folders below it, nearest first."""
+    for level in range(1, depth + 1):
+        yield from sorted(islice(root.glob("/".join(["*"] * level)), _LOOKED_AT), key=lambda path: os.fsencode(path.name))
 
 
 def _count(keys: list[str]) -> str:
