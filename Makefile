@@ -23,7 +23,7 @@ test: install  ## the suite; ends with what was skipped and why
 	@$(BIN)/python -m pytest
 
 gate: install  ## checks on the built pages, read as files and opened in a browser
-	@$(BIN)/python -m pytest -q tests/book/test_pages.py tests/book/test_browser.py
+	@$(BIN)/python -m pytest -q -m "slow or not slow" tests/book/test_pages.py tests/book/test_numbers.py tests/book/test_browser.py tests/book/test_executed.py
 
 check: EXTRAS := book,test,dev
 check: install  ## ruff (rules and layout), mypy, import-linter
