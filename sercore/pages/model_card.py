@@ -125,8 +125,8 @@ def _uses(corpus: Card, interval: Interval) -> str:
     return f"""## What it is for, and what it is not for
 
 For research on speech emotion recognition and for teaching: to check this study, to compare a method with it, to see what a small network
-hears. Licence: the project's code is free to use; the networks learnt from recordings under *{corpus.licence}*, so they are offered for
-non-commercial research only.
+hears. Licence: that of the project for its code; the weights learnt from recordings under *{corpus.licence}*: treat them as under those
+terms, for non-commercial research (`DATA_LICENCES.md`).
 
 **Not for decisions about people**: not in hiring, schooling, policing, health, insurance, call centres or any place where something depends
 on the answer. The reasons:

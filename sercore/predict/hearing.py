@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from sercore.features.cache import frames_of
 from sercore.predict import novelty
 from sercore.predict.novelty import Facts, Finding
 from sercore.predict.recording import Recording, opened, resampled, windows
-from sercore.predict.trained import Trained
+from sercore.predict.trained import Network, Trained
 from sercore.progress import bar
 from sercore.train import predict_logits
 
@@ -67,7 +67,7 @@ class Answer:
     ratio: float | None
     findings: list[Finding]
     heard: dict[str, list[int]]
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[Segment]
 
     @property
     def unlike(self) -> bool | None:
@@ -109,8 +109,7 @@ def predict(trained: Trained, path: Path, window_s: float | None = None, hop_s: 
     as_whole = recording.duration_s <= trained.whole_up_to_s
     whole = _hear(trained, [recording.samples()], recording.sample_rate_hz) if as_whole else None
     curve = whole if whole and len(spans) == 1 else _curve(trained, recording, spans)
-    answer = _answer(trained, recording, whole or curve, as_whole)
-    return Answer(**{**vars(answer), "file": str(path), "segments": _segments(trained, spans, curve)})
+    return _answer(trained, recording, whole or curve, as_whole, _segments(trained, spans, curve))
 
 
 def _window(trained: Trained, window_s: float | None, hop_s: float | None) -> tuple[float, float]:
@@ -121,13 +120,6 @@ def _window(trained: Trained, window_s: float | None, hop_s: float | None) -> tu
     if window > trained.whole_up_to_s:
         raise SpecError(f"a window of {window:g} s is longer than any training recording: at most {trained.whole_up_to_s:.1f} s")
     return window, hop
-
-
-def hear(trained: Trained, samples: np.ndarray, sample_rate_hz: int, file: str = "") -> Answer:
-    """The answer for a waveform, shape (N,), as a whole: without a curve, whatever its duration."""
-    recording = Recording(Path(file), len(samples), sample_rate_hz)
-    heard = _hear(trained, [samples], sample_rate_hz)
-    return _answer(trained, recording, heard, True, samples)
 
 
 def predict_files(
@@ -153,40 +145,65 @@ def _curve(trained: Trained, recording: Recording, spans: Sequence[tuple[float, 
     return _Heard(np.concatenate([p.probabilities for p in parts], axis=1), ratios, [f for p in parts for f in p.facts])
 
 
-def _hear(trained: Trained, waveforms: Sequence[np.ndarray], sample_rate_hz: int) -> _Heard:
-    """Waveforms through the way of training: rate, features, normaliser, network."""
+def judge(trained: Trained, normalised: Sequence[np.ndarray], facts: Facts) -> tuple[float | None, list[Finding]]:
+    """The novelty check alone, without an answer.
+
+    Args:
+        trained: the networks, whose statistics are asked.
+        normalised: one recording's frames as each network's normaliser gives them, shapes (T, d).
+        facts: of the recording.
+
+    Returns:
+        `(ratio, findings)` as in `Answer`.
+    """
+    ratios = [n.familiar.ratio(frames) for n, frames in zip(trained.networks, normalised, strict=True) if n.familiar]
+    ratio = float(np.median(ratios)) if ratios else None
+    return ratio, _findings(trained, facts, ratio)
+
+
+def frames_for(trained: Trained, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Features of a waveform as in training, brought to the training corpus' rate; shape (T, d), float32, not normalised."""
+    rate_hz = trained.sample_rate_hz
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # librosa's, on silence and on very short sounds
-        frames = [
-            frames_of(resampled(w, sample_rate_hz, trained.sample_rate_hz), trained.sample_rate_hz, trained.spec.features)
-            for w in waveforms
-        ]
-    probabilities, ratios = [], []
+        return frames_of(resampled(samples, sample_rate_hz, rate_hz), rate_hz, trained.spec.features)
+
+
+def class_scores(network: Network, normalised: Sequence[np.ndarray], together: bool) -> np.ndarray:
+    """Softmax of a network's logits, shape (N, K); items in one batch, or one at a time."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in training; a small network on more of them is slower
     try:
-        for network in trained.networks:
-            normalised = network.normaliser.apply(frames)
-            # one at a time where padding counts (variant `released`): an answer must not depend on its neighbours
-            together = [normalised] if trained.spec.model.variant == "definition" else [[one] for one in normalised]
-            logits = np.concatenate([predict_logits(network.model, some) for some in together]).astype(np.float64)
-            probabilities.append(softmax(logits, axis=1))
-            if network.familiar:
-                ratios.append([network.familiar.ratio(one) for one in normalised])
+        batches = [normalised] if together else [[one] for one in normalised]
+        logits = np.concatenate([predict_logits(network.model, batch) for batch in batches])
     finally:
         torch.set_num_threads(threads)
-    heard = [novelty.facts(w, sample_rate_hz) for w in waveforms]
+    return softmax(logits.astype(np.float64), axis=1)
+
+
+def _hear(trained: Trained, waveforms: Sequence[np.ndarray], sample_rate_hz: int) -> _Heard:
+    """Waveforms through the way of training: rate, features, normaliser, network."""
+    frames = [frames_for(trained, waveform, sample_rate_hz) for waveform in waveforms]
+    # one at a time where padding counts (variant `released`): an answer must not depend on its neighbours
+    together = trained.spec.model.variant == "definition"
+    probabilities, ratios = [], []
+    for network in trained.networks:
+        normalised = network.normaliser.apply(frames)
+        probabilities.append(class_scores(network, normalised, together))
+        if network.familiar:
+            ratios.append([network.familiar.ratio(one) for one in normalised])
+    heard = [novelty.facts(waveform, sample_rate_hz) for waveform in waveforms]
     return _Heard(np.stack(probabilities), np.array(ratios) if ratios else None, heard)
 
 
-def _answer(trained: Trained, recording: Recording, heard: _Heard, as_whole: bool, samples: np.ndarray | None = None) -> Answer:
+def _answer(trained: Trained, recording: Recording, heard: _Heard, as_whole: bool, segments: list[Segment]) -> Answer:
     each = heard.probabilities.mean(axis=1)  # networks x K
     scores = each.mean(axis=0)
     facts = heard.facts[0] if as_whole else novelty.merged(heard.facts, recording.duration_s)
     ratio = None if heard.ratios is None else float(np.median(np.median(heard.ratios, axis=1)))
     sides: dict[str, list[int]] = {}
     if as_whole and trained.heard:
-        sides = trained.sides_of(samples_id(recording.samples() if samples is None else samples, recording.sample_rate_hz))
+        sides = trained.sides_of(samples_id(recording.samples(), recording.sample_rate_hz))
     return Answer(
         file=str(recording.path),
         duration_s=recording.duration_s,
@@ -199,6 +216,7 @@ def _answer(trained: Trained, recording: Recording, heard: _Heard, as_whole: boo
         ratio=ratio,
         findings=_findings(trained, facts, ratio),
         heard=sides,
+        segments=segments,
     )
 
 

@@ -24,9 +24,10 @@ from sercore import experiment, metrics, signals
 from sercore.data.corpora import Corpus
 from sercore.data.splits import SCHEMES
 from sercore.errors import StoreError
+from sercore.features.cache import corpus_features
 from sercore.predict import novelty, sounds
-from sercore.predict.hearing import Answer, hear
-from sercore.predict.novelty import Facts
+from sercore.predict.hearing import class_scores, frames_for, judge
+from sercore.predict.novelty import Facts, Finding
 from sercore.predict.recording import gather, opened
 from sercore.predict.trained import FORMAT, SHIPPED, Trained, load_shipped, training_side
 from sercore.progress import bar
@@ -92,7 +93,7 @@ def ship(
         card = _write_model(work, name, recipe, records, corpus, facts, store)
         write_json(work / "model.json", card)
         trained = load_shipped(work.name, folder)
-        card["novelty"]["rates"] = _held_out_rates(trained, corpus, store) + _other_rates(trained, corpus_name, beside)
+        card["novelty"]["rates"] = _held_out_rates(trained, corpus, facts, store) + _other_rates(trained, corpus_name, beside)
         card["cross_corpus"] = _cross_corpus(trained, corpus_name, beside)
         write_json(work / "model.json", card)
         if (old := folder / name / "MODEL_CARD.md").exists():
@@ -176,23 +177,23 @@ def _write_model(
     }
 
 
-def _rate(what: str, kind: str, answers: Sequence[Answer]) -> dict[str, Any]:
+def _rate(what: str, kind: str, findings: Sequence[Sequence[Finding]]) -> dict[str, Any]:
     """How many recordings each check fired on; `any` counts recordings on which at least one did."""
-    fired = Counter(finding.check for answer in answers for finding in answer.findings)
-    row = {"sounds": what, "kind": kind, "recordings": len(answers), "any": sum(bool(a.unlike) for a in answers)}
+    fired = Counter(finding.check for found in findings for finding in found)
+    row = {"sounds": what, "kind": kind, "recordings": len(findings), "any": sum(bool(found) for found in findings)}
     return row | {check: fired[check] for check in novelty.CHECKS}
 
 
-def _held_out_rates(trained: Trained, corpus: Corpus, store: RunStore) -> list[dict[str, Any]]:
+def _held_out_rates(trained: Trained, corpus: Corpus, facts: Mapping[str, Facts], store: RunStore) -> list[dict[str, Any]]:
     """False alarms: each fold's check on the recordings of its own test speakers, whom it has not seen; all together, then by fold."""
     rows, everything = [], []
-    items = corpus.items.set_index("item_id", drop=False)
-    for k, network in enumerate(trained.networks):
-        alone = replace(trained, networks=(network,), heard={a: s[k] for a, s in (trained.heard or {}).items()})
-        tested = items.loc[store.predictions(network.run_id)["item_id"].tolist()].to_dict("records")
-        answers = [hear(alone, *corpus.waveform(row)) for row in bar(tested, label=f"test speakers of fold {network.fold}")]
-        rows.append(_rate(f"{corpus.name}, test speakers of fold {network.fold}", "false alarms", answers))
-        everything += answers
+    features = corpus_features(corpus, trained.spec.features)
+    for network in trained.networks:
+        alone = replace(trained, networks=(network,))
+        tested = store.predictions(network.run_id)["item_id"].tolist()
+        found = [judge(alone, network.normaliser.apply([features[i]]), facts[i])[1] for i in tested]
+        rows.append(_rate(f"{corpus.name}, test speakers of fold {network.fold}", "false alarms", found))
+        everything += found
     return [_rate(f"{corpus.name}, test speakers of all folds", "false alarms", everything), *rows]
 
 
@@ -200,8 +201,13 @@ def _other_rates(trained: Trained, own: str, beside: Path | None) -> list[dict[s
     """Hits: the check of all networks together on everything that is not the training corpus."""
     rows = []
     for sound, waveforms in _others(own, beside):
-        answers = [hear(trained, *waveform()) for waveform in bar(waveforms, label=sound)]
-        rows.append(_rate(sound, "hits", answers))
+        findings = []
+        for waveform in bar(waveforms, label=sound):
+            samples, rate_hz = waveform()
+            frames = frames_for(trained, samples, rate_hz)
+            normalised = [network.normaliser.apply([frames])[0] for network in trained.networks]
+            findings.append(judge(trained, normalised, novelty.facts(samples, rate_hz))[1])
+        rows.append(_rate(sound, "hits", findings))
     return rows
 
 
@@ -228,7 +234,9 @@ def _cross_corpus(trained: Trained, own: str, beside: Path | None) -> list[dict[
         corpus = experiment.load_corpus(name, str(beside / name))
         shared = [label for label in trained.labels if label in set(corpus.items["emotion"])]
         items = corpus.items[corpus.items["emotion"].isin(shared)]
-        said = [hear(trained, *corpus.waveform(row)).emotion for row in bar(items.to_dict("records"), label=f"emotions of {name}")]
+        frames = [frames_for(trained, *corpus.waveform(row)) for row in bar(items.to_dict("records"), label=f"emotions of {name}")]
+        scores = np.mean([class_scores(n, n.normaliser.apply(frames), together=True) for n in trained.networks], axis=0)
+        said = np.array(trained.labels)[scores.argmax(axis=1)].tolist()
         uar = _uar(items["emotion"], said, shared)
         per_speaker = {s: _uar(part["emotion"], part["said"], shared) for s, part in items.assign(said=said).groupby("speaker")}
         row = {"corpus": name, "emotions": shared, "recordings": len(items), "speakers": items["speaker"].nunique(), "uar": uar}

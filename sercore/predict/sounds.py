@@ -18,7 +18,7 @@ KINDS = {
 
 
 def silence(seconds: float = _SECONDS) -> np.ndarray:
-    """Zeros at RATE_HZ, shape (N,)."""
+    """Zeros at RATE_HZ, shape (N,), full scale is 1."""
     return np.zeros(round(seconds * RATE_HZ), dtype=np.float32)
 
 
