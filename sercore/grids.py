@@ -142,7 +142,7 @@ GRIDS: dict[str, Callable[..., list[RunSpec]]] = {
 
 
 def published_trials(chapter: str) -> pd.DataFrame:
-    """Trials that are published with a chapter's results; empty where there are none."""
+    """Trials that are published with a chapter's results, one row each (columns of `tune.trial_table`); empty where there are none."""
     return load_results(chapter).extras.get(
         "trials", pd.DataFrame(columns=["study", "trial", "state", "value", *tune.SEARCH_SPACE, "seconds"])
     )

@@ -104,7 +104,7 @@ def tune(
         on_trial: called with the number done and the best value so far.
 
     Returns:
-        `trial_table` of the study.
+        `trial_table` of the study, one row a trial.
 
     Raises:
         LeakError: the objective would need test labels that the spec does not declare.

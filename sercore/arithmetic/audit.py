@@ -31,6 +31,7 @@ class Audit:
 
     @cached_property
     def printed(self) -> Printed:
+        """The printed numbers that everything here was computed from."""
         return Printed(self.claims)
 
     @cached_property

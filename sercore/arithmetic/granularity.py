@@ -73,7 +73,7 @@ def fits(text: str, n: int, decimals: int, printing: Printing = "rounded") -> bo
 
 
 def fitting(texts: Sequence[str], sizes: NDArray[np.int64], decimals: int, printing: Printing = "rounded") -> NDArray[np.bool_]:
-    """`fits` for each number (rows) and size (columns), in whole numbers throughout."""
+    """`fits` for each number (rows) and size (columns), in whole numbers throughout: shape (len(texts), len(sizes)), bool."""
     table = np.empty((len(texts), len(sizes)), dtype=bool)
     for row, text in enumerate(texts):
         low, high = interval(text, decimals, printing)
@@ -82,7 +82,7 @@ def fitting(texts: Sequence[str], sizes: NDArray[np.int64], decimals: int, print
 
 
 def chance_of_fit(n: NDArray[np.int64] | int, decimals: int) -> NDArray[np.float64]:
-    """Probability that a number which knows nothing of n lies on its grid: interval width over grid step.
+    """Probability that a number which knows nothing of n lies on its grid: interval width over grid step; in [0, 1], the shape of n.
 
     Example:
         >>> float(chance_of_fit(60, 2))

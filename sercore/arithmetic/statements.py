@@ -51,6 +51,7 @@ class Reading:
 
     @property
     def claim(self) -> str:
+        """Where the statement stands, and what it says."""
         return f"{self.area}: {self.statement or self.quantity}"
 
     @property
@@ -61,6 +62,11 @@ class Reading:
 
     @property
     def verdict(self) -> str:
+        """Whether the statement follows from the printed rows, in words.
+
+        Raises:
+            ValueError: the printed value is no number.
+        """
         stated = number(self.printed)
         if stated is None:
             raise ValueError(f"{self.claim}: {self.printed!r} is no number to compare with")
@@ -84,7 +90,7 @@ def table(readings: Iterable[Reading]) -> pd.DataFrame:
     """
     rows = [
         {"area": r.area, "quantity": r.quantity, "stated": r.printed, "recomputed": r.value, "verdict": r.verdict, "claim": r.claim}
-        | {"ids": r.ids, "unit": r.unit, "rule": r.rule}
+        | {"ids": r.ids, "unit": r.unit, "rule": "difference" if r.slack else r.rule}
         for r in readings
     ]
     frame = pd.DataFrame(rows)
@@ -95,10 +101,11 @@ def table(readings: Iterable[Reading]) -> pd.DataFrame:
 
 
 def by_statement(readings: pd.DataFrame) -> pd.DataFrame:
-    """One row a statement: `claim, area, stated, verdict`, the nearest reading (`quantity, recomputed`), `readings`, and the `ids`."""
+    """One row a statement: `claim, area, stated, claim_verdict`, its nearest reading, how many `readings`, and `ids, unit, rule`."""
     rank = readings["verdict"].map(_ORDER.index)
     distance = (readings["recomputed"] - readings["stated"].map(number)).abs()
     nearest = readings.assign(rank=rank, distance=distance).sort_values(["rank", "distance"], kind="stable").groupby("claim", sort=False)
     rows = nearest.first().assign(readings=nearest.size(), ids=nearest["ids"].agg(lambda all_ids: tuple(dict.fromkeys(sum(all_ids, ())))))
     order = list(dict.fromkeys(readings["claim"]))
-    return rows.loc[order].reset_index()[["claim", "area", "stated", "claim_verdict", "quantity", "recomputed", "readings", "ids", "unit"]]
+    columns = ["claim", "area", "stated", "claim_verdict", "quantity", "recomputed", "readings", "ids", "unit", "rule"]
+    return rows.loc[order].reset_index()[columns]

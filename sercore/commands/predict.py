@@ -110,7 +110,10 @@ def ship(
 def cards(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where a card is not that of the stored rows.")] = False,
 ) -> None:
-    """Writes the model cards of the shipped models again from the stored rows: after each `sercore publish`."""
+    """Writes the model cards of the shipped models again from the stored rows: after each `sercore publish`.
+
+    With --check a card that is not up to date is a StoreError: one line, exit code 1.
+    """
     from sercore.pages import model_card
     from sercore.predict.trained import shipped_names
 

@@ -35,7 +35,7 @@ def bell(*key: object, size: int) -> NDArray[np.float64]:
     """Bell-shaped numbers with mean 0 and standard deviation 1: twelve uniform draws each, summed (never beyond 6).
 
     Additions only, so that no mathematics library of a machine has a say in the draw. A longer
-    draw begins with the shorter one. Args and Returns as for `uniform`, range [-6, 6].
+    draw begins with the shorter one. Args and Returns as for `uniform`, shape (size,), range [-6, 6].
     """
     draws = uniform(*key, size=12 * size)
     total = np.zeros(size)

@@ -145,7 +145,7 @@ DEFAULT_SCHEME = {
 
 
 def n_folds(scheme: str, items: pd.DataFrame) -> int:
-    """Number of folds of a scheme on a corpus.
+    """Number of folds of a scheme on a corpus, which is given as its item table.
 
     Raises:
         SplitError: no scheme has that name.

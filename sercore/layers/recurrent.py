@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def frame_mask(lengths: Tensor, n_frames: int) -> Tensor:
-    """Which frames are speech and which are padding.
+    """Which frames are speech and which are padding; the paper's equations know no padding.
 
     Args:
         lengths: frames of each item, shape (B,), integers in 1..T.
@@ -61,7 +61,7 @@ class SoftAttention(nn.Module):
 
 
 class FrameBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over items and time.
+    """Batch normalisation over items and time (Ioffe and Szegedy 2015), statistics from true frames.
 
     Args:
         n_features: C, values a frame.

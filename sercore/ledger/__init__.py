@@ -190,7 +190,7 @@ def counts_by_source(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts_table(counts: pd.DataFrame, what: str) -> Table:
-    """`counts_by_source` for a page; `what` is what was counted."""
+    """`counts_by_source` for a page, one row a source; `what` is what was counted."""
     frame, origin = counts.rename_axis(None, axis=1).reset_index(), provenance.of_ledger(stored())
     return styled(frame, f"{what}, by source and verdict", f"counts-{what}", origin)
 

@@ -45,7 +45,7 @@ def compute(check: str, groups: pd.DataFrame) -> Fact | None:
 
     Args:
         check: `name:argument`, name in CHECKS.
-        groups: stored groups, for the checks that look at what was run.
+        groups: stored groups, one row each, for the checks that look at what was run.
 
     Returns:
         The fact; None where it needs a run that is not stored.

@@ -187,7 +187,11 @@ def seed_scores(data: Cube, selector: Selector) -> NDArray[np.float64]:
 
 
 def speaker_differences(ours: Cube, other: Cube) -> NDArray[np.float64]:
-    """Seed-mean UAR of each speaker, ours minus other, in the order of `ours.speakers`."""
+    """Seed-mean UAR of each speaker, ours minus other, in the order of `ours.speakers`: shape (N,), fractions.
+
+    Raises:
+        ValueError: the two were not tested on the same speakers.
+    """
     if ours.speakers != other.speakers:
         raise ValueError("a paired comparison needs the same speakers on both sides")
     return stats.per_speaker(ours)["uar"].to_numpy() - stats.per_speaker(other)["uar"].to_numpy()

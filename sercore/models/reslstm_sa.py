@@ -98,7 +98,7 @@ class PackedLSTMSA(LSTMSA):
     """The same network on packed sequences: slower; kept as the independent form that the padded one is checked and timed against."""
 
     def signals(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """As `LSTMSA.signals`, each LSTM run on packed sequences."""
+        """As `LSTMSA.signals`, with its shapes (B, T, ...) and units, each LSTM run on packed sequences."""
         mask, n_frames = frame_mask(lengths, x.shape[1]), x.shape[1]
         out = {"input": x}
         if self.lstm_1 is not None and self.sum_norm is not None:

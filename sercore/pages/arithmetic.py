@@ -49,7 +49,7 @@ def verdict(audit: Audit, found: pd.DataFrame) -> str:
 
 
 def browse(found: pd.DataFrame) -> SearchableTable:
-    """Every finding in a table that can be searched, filtered and sorted."""
+    """Every finding, one a row, in a table that can be searched, filtered and sorted."""
     contradicted, rows = load_contradictions(), []
     for line in found.to_dict("records"):
         ids = line["ids"]
@@ -62,7 +62,7 @@ def browse(found: pd.DataFrame) -> SearchableTable:
 
 
 def kinds_table(found: pd.DataFrame) -> Styler:
-    """How many findings of which kind, by source."""
+    """How many findings (rows) of which kind, by source."""
     counts = pd.crosstab(found["source"], found["kind"])
     kinds = [kind for kind in KINDS if kind in counts]
     rows = [{"source": name} | {kind: str(counts.loc[name, kind] or "") for kind in kinds} for name in SOURCES if name in counts.index]
@@ -149,7 +149,7 @@ def tests_table(audit: Audit) -> Styler:
 
 
 def places_table(audit: Audit, found: pd.DataFrame) -> Styler:
-    """Numbers that two places give differently."""
+    """Numbers that two places give differently, one row a pair."""
     rows = [
         {"what": row["what"], "printed": row["printed"], "where": row["place"], "difference": row["ours"]}
         for row in found[found["kind"] == "two places"].to_dict("records")

@@ -62,7 +62,7 @@ def spectrogram_grid(
     Hamming window of 20 ms every 4 ms; level in dB against the loudest point of all panels; up to 8 kHz.
 
     Args:
-        waveforms: `(samples, sample_rate_hz)` each, as `Corpus.waveform` gives them.
+        waveforms: `(samples, sample_rate_hz)` each, samples of shape (N,), as `Corpus.waveform` gives them.
         titles: one a panel.
         alt: text for those who do not see the figure; None: made from the titles and lengths.
         origin: where the recordings are from; None is the embedded corpus.

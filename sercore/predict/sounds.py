@@ -23,7 +23,7 @@ def silence(seconds: float = _SECONDS) -> np.ndarray:
 
 
 def noise(seed: int, level_dbfs: float = -26.0, pink: bool = False, seconds: float = _SECONDS) -> np.ndarray:
-    """White or pink noise of a level, shape (N,)."""
+    """White or pink noise of a level (full scale is 1, 0 dBFS), shape (N,)."""
     n = round(seconds * RATE_HZ)
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(n))
     if pink:

@@ -3,6 +3,8 @@
 The speaker is the unit: recordings of one speaker are not independent, so they are resampled within their speaker, and speakers among
 themselves. Seeds are nested: the mean over seeds is taken inside each resample, and their spread is reported apart.
 Tests of a difference are in `sercore.stats.significance`, prediction intervals in `sercore.stats.prediction`; both may be called from here.
+
+Sources: the bootstrap and its percentile interval, Efron and Tibshirani 1993; resampling in levels, Davison and Hinkley 1997, Sec. 3.8.
 """
 
 from dataclasses import dataclass

@@ -2,6 +2,8 @@
 
 A confidence interval says where the truth is; a published number is not the truth but another measurement, with its own spread. So the
 study's verdict asks whether the published value lies where our runs say that the next measurement would.
+
+Sources: intervals for the next measurements, Hahn and Meeker 1991; degrees of freedom of a difference, Welch 1947.
 """
 
 from collections.abc import Sequence
@@ -39,7 +41,7 @@ def prediction_interval(
     speakers; wider, and never used to call a number reproduced.
 
     Args:
-        scores: pooled score of each of our seeds, S >= 2.
+        scores: pooled score of each of our seeds, a fraction, shape (S,), S >= 2.
         n_new: runs that the predicted mean is over, R.
         level: of the interval.
         speaker_variance: squared standard error over speakers, 0 for the same speakers.
@@ -72,6 +74,11 @@ def prediction_interval_of_difference(
 
     Seeds of two systems are not paired (seed 3 of one has nothing in common with seed 3 of the other), so their variances add.
 
+    Args:
+        ours, other: pooled score of each seed, a fraction, shapes (S1,) and (S2,), S1 and S2 at least 2.
+        n_new: runs that each predicted mean is over, R.
+        level: of the interval.
+
     Raises:
         ValueError: fewer than two seeds on a side, or n_new below 1.
     """
@@ -94,6 +101,15 @@ def prediction_interval_of_maximum(
 
     Normal seeds with unknown mean and deviation: both are drawn from their posterior (the one behind the t interval), then the maximum of
     `n_new` values. The estimate is the median of the maxima. With n_new = 1 it agrees with `prediction_interval`.
+
+    Args:
+        scores: pooled score of each of our seeds, a fraction, shape (S,), S at least 2.
+        n_new: runs that the maximum is over.
+        level: of the interval.
+        draws, seed: of the simulation.
+
+    Raises:
+        ValueError: fewer than two seeds, or n_new below 1.
     """
     values = np.asarray(scores, dtype=float)
     if values.size < 2 or n_new < 1:
@@ -106,6 +122,13 @@ def prediction_interval_of_maximum(
 
 
 def percentile_interval(estimate: float, draws: NDArray[np.float64], level: float, about: str) -> Interval:
-    """The middle `level` of the draws, with the estimate they belong to."""
+    """The middle `level` of the draws, with the estimate they belong to.
+
+    Args:
+        estimate: in the unit of the draws.
+        draws: shape (R,), finite.
+        level: share of the draws that lies inside, in (0, 1).
+        about: what the interval is about, in words.
+    """
     low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(estimate, float(low), float(high), level, about)

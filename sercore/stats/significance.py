@@ -2,6 +2,8 @@
 
 `differences` is always one number a speaker: the mean over seeds of system A minus that of system B. A p value is never printed without
 the smallest one that this number of speakers could have given.
+
+Sources: sign flips, Fisher 1935; signed ranks, Wilcoxon 1945; step-down correction, Holm 1979; max-T, Westfall and Young 1993.
 """
 
 from dataclasses import dataclass
@@ -80,6 +82,9 @@ def wilcoxon(differences: ArrayLike) -> Test:
 
     Differences of zero are left out, as Wilcoxon did; tied sizes share their mean rank.
 
+    Args:
+        differences: one a speaker, shape (N,), fractions or points.
+
     Returns:
         Median difference, p and the smallest p possible.
 
@@ -99,6 +104,15 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Holm's step-down correction: p values that hold for the whole table, in the order given.
 
         p'_(i) = max_{j <= i} min(1, (m - j + 1) p_(j))        (p_(1) <= ... <= p_(m))
+
+    Args:
+        p_values: shape (m,), in [0, 1].
+
+    Returns:
+        Shape (m,), in [0, 1].
+
+    Raises:
+        ValueError: a value is no p, or there is more than one axis.
 
     Example:
         >>> holm([0.01, 0.04, 0.03]).tolist()
@@ -155,6 +169,10 @@ def non_inferiority(differences: ArrayLike, margin: float) -> Test:
     """Is the new system worse than the reference by less than `margin`? One-sided exact sign-flip of (difference + margin).
 
     A small p says: no worse than the margin, which must be fixed before the runs (the study's is 0.02 of UAR).
+
+    Args:
+        differences: new minus reference, one a speaker, shape (N,), fractions.
+        margin: above 0, in the same unit.
 
     Raises:
         ValueError: a margin that is not positive.
