@@ -169,14 +169,17 @@ def _results(results: Results, model: dict, group: pd.Series, cube: Cube) -> str
         shown: dict[str, Any] = {"system": label(row["system"]), "UAR [95 %]": _interval(stats.bootstrap(other))}
         shown |= {"accuracy [95 %]": _interval(stats.bootstrap(other, "accuracy")), "seeds": len(other.seeds)}
         rows.append(shown)
-    spread = stats.spreads(cube)
+    spread, mine = stats.spreads(cube), cube.scores().mean()
+    plain = beside[beside["system"].eq("functionals_svm")]["group"]
+    better = [name for name in plain if stats.cube(results.counts, name).scores().mean() > mine]
+    scale = "\n\n**The plain machine (utterance functionals and an SVM) has the higher mean here.**" if better else ""
     low, high = cube.scores().min(), cube.scores().max()
     return f"""## Results
 
 Unweighted average recall (UAR: the mean of the recalls of the {len(cube.labels)} emotions; chance is {100 / len(cube.labels):.1f} %) on
 speakers that the network has not heard, pooled over folds, mean over seeds; the interval is over speakers and their recordings.
 
-{markdown_table(rows)}
+{markdown_table(rows)}{scale}
 
 Spread of the UAR over seeds: {100 * spread["seed_sd"]:.1f} points (standard deviation; {100 * low:.1f} to {100 * high:.1f} %). Spread over
 speakers: {100 * spread["speaker_sd"]:.1f} points. The shipped networks are seed {model["seed"]}, whose UAR is
@@ -197,17 +200,22 @@ Per cent of the recordings of the emotion in the row that are named as the emoti
 
 
 def _groups_of_speakers(cube: Cube, corpus: Card) -> str:
-    rows = []
+    rows, intervals = [], []
     for gender in ("female", "male"):
         who = [k for k, speaker in enumerate(cube.speakers) if corpus.genders[speaker] == gender]
         part = Cube(cube.counts[:, who], cube.seeds, tuple(cube.speakers[k] for k in who), cube.labels)
         recalls = recalls_from_counts(part.counts.sum(axis=(0, 1)))
         hardest = int(np.nanargmin(recalls))
-        row = {"speakers": f"{len(who)} {gender}", "recordings": part.n_items, "UAR [95 %]": _interval(stats.bootstrap(part))}
+        intervals.append(stats.bootstrap(part))
+        row = {"speakers": f"{len(who)} {gender}", "recordings": part.n_items, "UAR [95 %]": _interval(intervals[-1])}
         rows.append(row | {"least recognised": f"{cube.labels[hardest]} ({100 * recalls[hardest]:.0f} %)"})
+    women, men = intervals
+    gap = 100 * (women.estimate - men.estimate)
+    meet = "overlap" if max(women.low, men.low) <= min(women.high, men.high) else "do not overlap"
     return f"""## Women and men
 
-The corpus names two genders. Intervals overlap easily with so few speakers: they do not show that there is no difference.
+The corpus names two genders. Women are recognised {abs(gap):.1f} points {"better" if gap > 0 else "worse"} than men; the intervals
+{meet}. With so few speakers a gap between groups is partly one between persons (below).
 
 {markdown_table(rows)}"""
 
@@ -259,7 +267,8 @@ Six checks: *silence*, *level* (more than {LEVEL_MARGIN_DB:.0f} dB outside {limi
 {limits["loudest_dbfs"].max():.0f} dBFS), *clipping*, *duration* (more than {100 * DURATION_MARGIN:.0f} % outside
 {limits["shortest_s"].min():.2f} to {limits["longest_s"].max():.2f} s), *bandwidth* (sampled below {corpus.sample_rate_hz} Hz), and
 *spectrum*: Mahalanobis distance of the means and deviations of the features over time, with a shrunk covariance, beyond the value that
-{100 * QUANTILE:.0f} % of training recordings keep when their own speaker is left out. Limits come from the training side alone.
+{100 * QUANTILE:.0f} % of training recordings keep when their own speaker is left out. Limits come from the training side alone, each
+fold's from its own; given here are the widest.
 
 False alarms, measured on the test speakers, whom neither the network nor its check has seen; per cent of the recordings:
 
