@@ -23,14 +23,15 @@ _CUT_WAV = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _MEND = "replace it with the file of the official release"
 
 
-def decode(path: Path, start: int = 0, count: int = -1, mend: str = _MEND) -> tuple[np.ndarray, int]:
-    """Samples of a sound file, channels averaged.
+def decode(path: Path, start: int = 0, count: int = -1, mend: str = _MEND, channel: int | None = None) -> tuple[np.ndarray, int]:
+    """Samples of a sound file, channels averaged unless one is named.
 
     Args:
         path: any file that libsndfile reads (WAV, FLAC, AIFF, ...; 8 to 32 bit, float).
         start: first sample to read.
         count: how many samples; -1 reads to the end.
         mend: said at the end of an error: what to do about a file that cannot be read.
+        channel: the one to read, from 0, where averaging would blur (microphones apart); a file with one channel gives that.
 
     Returns:
         `(samples, sample_rate_hz)`: float32, shape (N,), nominally in [-1, 1].
@@ -55,7 +56,10 @@ def decode(path: Path, start: int = 0, count: int = -1, mend: str = _MEND) -> tu
     if cut or len(samples) < expected:
         there = f"{cut[2]} of {cut[1]} bytes" if cut else f"{len(samples)} of {expected} samples"
         raise CorpusError(f"{path} is cut short ({there} are there): {mend}")
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+    if samples.shape[1] == 1 or channel is not None:
+        mono = samples[:, min(channel or 0, samples.shape[1] - 1)]
+    else:
+        mono = samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
         raise CorpusError(f"{path}: sample {start + int(np.argmin(np.isfinite(mono)))} is not finite (NaN or infinite): {mend}")
     return np.ascontiguousarray(mono), rate
@@ -75,18 +79,19 @@ def samples_id(samples: np.ndarray, sample_rate_hz: int) -> str:
     return hashlib.sha256(f"{sample_rate_hz}:".encode() + whole.tobytes()).hexdigest()[:32]
 
 
-def audio_id(path: Path) -> str:
+def audio_id(path: Path, channel: int | None = None) -> str:
     """`samples_id` of a file. Raises CorpusError as `decode` does."""
-    return samples_id(*decode(path))
+    return samples_id(*decode(path, channel=channel))
 
 
-def audio_ids(paths: Iterable[Path], cache: Path, label: str = "hashing recordings") -> list[str]:
+def audio_ids(paths: Iterable[Path], cache: Path, label: str = "hashing recordings", channel: int | None = None) -> list[str]:
     """`audio_id` of many files; a file that has not changed (path, size, time) is not decoded again.
 
     Args:
         paths: the files, in any order.
         cache: JSON file that remembers; written beside and moved into place, never inside a corpus folder.
         label: of the progress bar.
+        channel: as `decode`; the same at every call with that cache.
 
     Returns:
         One id a path, in the order given.
@@ -101,7 +106,7 @@ def audio_ids(paths: Iterable[Path], cache: Path, label: str = "hashing recordin
         except OSError as error:
             raise CorpusError(f"{path} is missing: restore it from the official release") from error
         keys.append(f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}")
-    return remembered(cache, keys, lambda i: audio_id(paths[i]), label)
+    return remembered(cache, keys, lambda i: audio_id(paths[i], channel), label)
 
 
 def remembered(cache: Path, keys: Sequence[str], compute: Callable[[int], str], label: str) -> list[str]:

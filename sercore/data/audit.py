@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from sercore.data import names, synthetic
+from sercore.data import corpora, names, synthetic
 from sercore.data.audio import decode, samples_id
 from sercore.data.card import Card, load_card
 from sercore.data.findings import CorpusReport, Count, Finding
@@ -54,11 +54,14 @@ class _Verdicts:
         self.card = card
         self.notes: list[Finding] = []
         self.problems: list[Finding] = []
+        self.noted: Counter[str] = Counter()
 
     def add(self, kind: str, message: str, files: Sequence[_File] = (), keys: Sequence[str] = ()) -> None:
         """One finding about some files (or, where there is no file, some keys of the card)."""
         what = tuple(file.name for file in files) or tuple(keys)
-        if defect := self.card.defect(kind, *(file.key for file in files), *keys):
+        defect = self.card.defect(kind, *(file.key for file in files), *keys)
+        if defect and not 0 < defect.at_most <= self.noted[kind]:
+            self.noted[kind] += 1
             self.notes.append(Finding(kind, f"{', '.join(what)}: {defect.note}", what))
         else:
             self.problems.append(Finding(kind, message, what))
@@ -86,7 +89,7 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True) -> 
         items = synthetic.read()
         return _report(verdicts, "", len(items), list(zip(items["emotion"], items["speaker"], strict=True)))
     if root is None and (folder := os.environ.get("SERCORE_CORPORA")):
-        root = Path(folder) / name
+        root = Path(folder) / corpora.CORPORA[name].home
     if root is None or not root.is_dir():
         fault = f"{root} is not a folder" if root else "no folder is given, and SERCORE_CORPORA is not set"
         raise CorpusError(f"{name}: {fault}: name the folder that holds the recordings. {card.access}")
@@ -94,6 +97,9 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True) -> 
     _judge_names(verdicts, files)
     _judge_sounds(verdicts, files)
     _judge_duplicates(verdicts, files)
+    if card.label_files:
+        items = corpora.CORPORA[name].read(root)
+        return _report(verdicts, str(root), len(items), list(zip(items["emotion"], items["speaker"], strict=True)))
     keys = sorted({file.key for file in files})
     return _report(verdicts, str(root), len(keys), [label for key in keys if (label := names.label_of(card, key))])
 
@@ -130,31 +136,38 @@ def _report(verdicts: _Verdicts, root: str, files: int, labels: list[tuple[str, 
         found = Counter(label[part] for label in labels)
         counted.append({key: Count(found[key], expected.get(key, 0)) for key in {**expected, **found}})
     if not card.expected:
-        for key, count in [*counted[0].items(), *counted[1].items()]:
-            if count.found != count.expected:
-                verdicts.add("count", f"{key}: {count.found} files, the card says {count.expected}: restore the official release")
+        for key, count in [*counted[0].items(), *(counted[1].items() if any(card.speakers.values()) else ())]:
+            if abs(count.found - count.expected) > card.count_slack:
+                says = f"{key}: {count.found} files, the card says {count.expected}: restore the official release"
+                verdicts.problems.append(Finding("count", says))
+            elif count.found != count.expected:
+                verdicts.add("count", f"{key}: {count.found} files, the card says {count.expected}", keys=[key])
     return CorpusReport(card.name, root, Count(files, card.files), counted[0], counted[1], verdicts.problems, verdicts.notes)
 
 
 def _listen_to_all(card: Card, root: Path, progress: bool) -> list[_File]:
     """Every audio file below the folder, decoded once, in the order of the paths."""
     paths = list(names.audio_files(root))
+    if card.no_recordings:
+        paths = [path for path in paths if not re.fullmatch(card.no_recordings, names.key_of(card, root, path))]
     keys = [names.key_of(card, root, path) for path in paths]
     if not any(re.fullmatch(card.name_pattern, key) for key in keys):
-        inside = f" (did you mean {root / card.name}?)" if (root / card.name).is_dir() else ""
+        home = root / corpora.CORPORA[card.name].home
+        inside = f" (did you mean {home}?)" if home.is_dir() else ""
         raise CorpusError(
             f"none of the {len(paths)} audio files under {root} belongs to {card.name}{inside}. Expected: {card.reader_expects}"
         )
     counted = bar(paths, label=f"decoding {card.name}", unit="file") if progress else paths
-    return [_File(names.shown(path.relative_to(root)), key, _listen(path)) for path, key in zip(counted, keys, strict=True)]
+    heard = zip(counted, keys, strict=True)
+    return [_File(names.shown(path.relative_to(root)), key, _listen(path, card.channel)) for path, key in heard]
 
 
-def _listen(path: Path) -> _Sound:
+def _listen(path: Path, channel: int | None) -> _Sound:
     """Decodes one file; whatever is wrong with it comes back as a fault, never as an exception."""
     if not path.is_file():
         return _Sound(fault="it is not a file, or a link that leads nowhere")
     try:
-        samples, rate_hz = decode(path)
+        samples, rate_hz = decode(path, channel=channel)
         header = soundfile.info(path)
         equal = header.channels == 1 or bool(np.ptp(soundfile.read(path, dtype="float32")[0], axis=1).max() == 0)
     except (CorpusError, soundfile.LibsndfileError, OSError, UnicodeError) as error:  # UnicodeError: a name that is no text
@@ -182,6 +195,8 @@ def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
                 kind, says = "twice", f"has the name of {home}, which is there too: take one of the two out"
             else:
                 kind, says = "misplaced", f"belongs at {home}, its folder and its name disagree: move it there"
+        elif card.defect("misnamed", file.key):
+            kind, says = "misnamed", "is named so in the official release"
         elif fault := names.name_fault(card, file.key):
             kind, says = "misnamed", f"{fault}: give it its name in the official release, or take it out"
         else:

@@ -52,7 +52,10 @@ class CorpusReport:
         lines = [f"{self.corpus}: {self.files.found} files, the card says {self.files.expected}"]
         for title, counts in (("class", self.emotions), ("speaker", self.speakers)):
             lines += ["", f"{title:<14}{'found':>7}{'card':>7}"]
-            lines += [f"{key:<14}{c.found:>7}{c.expected:>7}{'' if c.found == c.expected else '  <-'}" for key, c in counts.items()]
+            stated = any(c.expected for c in counts.values())
+            lines += [
+                f"{key:<14}{c.found:>7}{c.expected:>7}{'  <-' if stated and c.found != c.expected else ''}" for key, c in counts.items()
+            ]
         lines += [*_listed("note", self.notes), *_listed("problem", self.problems), ""]
         count = len(self.problems)
         return "\n".join([*lines, "ok" if self.ok else f"{count} problem{'s' if count > 1 else ''}"])

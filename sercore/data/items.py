@@ -12,7 +12,10 @@ ITEM_COLUMNS = (
     "valence", "arousal", "dominance", "text", "word", "language", "session",
 )  # fmt: skip
 #: Emotion labels of all corpora, in the order in which classes are numbered (RAVDESS' own order first).
-EMOTIONS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise", "boredom")
+EMOTIONS = (
+    "neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise", "boredom",
+    "excitement", "frustration", "other", "undecided",
+)  # fmt: skip
 _NUMBERS = ("start_s", "end_s", "valence", "arousal", "dominance")
 _TEXTS = tuple(c for c in ITEM_COLUMNS if c not in _NUMBERS)
 

@@ -27,13 +27,13 @@ def audio_files(folder: Path, endings: tuple[str, ...] = AUDIO_ENDINGS, above: f
             yield path
 
 
-def recordings(root: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, re.Match[str]]]:
+def recordings(root: Path, pattern: re.Pattern[str], endings: tuple[str, ...] = AUDIO_ENDINGS) -> Iterator[tuple[str, re.Match[str]]]:
     """Audio files whose path below a folder, without ending, fits a pattern as a whole.
 
     Yields:
         `(path relative to the folder, match)`, in a fixed order. Names that are no text are left to the check.
     """
-    for path in audio_files(root) if root.is_dir() else ():
+    for path in audio_files(root, endings) if root.is_dir() else ():
         relative = path.relative_to(root).as_posix()
         match = pattern.fullmatch(relative.removesuffix(path.suffix))
         if match and not re.search("[\ud800-\udfff]", relative):
@@ -58,7 +58,7 @@ def audio_base(card: Card, root: Path) -> Path:
 
 def speaker_of(card: Card, code: str) -> str:
     """The card's name of a speaker; some releases write it with leading zeros in file names."""
-    return code if code in card.speakers or not card.speakers else code.lstrip("0")
+    return card.speaker_codes.get(code) or (code if code in card.speakers or not card.speakers else code.lstrip("0"))
 
 
 def label_of(card: Card, key: str) -> tuple[str, str] | None:
@@ -78,7 +78,7 @@ def name_fault(card: Card, key: str) -> str:
     codes = card.label_map or card.classes
     if card.labels_in_names and codes and match[card.task] not in codes:
         return f"has the class code {match[card.task]}, known are {', '.join(codes)}"
-    if card.speakers and speaker_of(card, match["speaker"]) not in card.speakers:
+    if card.speakers and not card.label_files and speaker_of(card, match["speaker"]) not in card.speakers:
         return f"names the speaker {match['speaker']}, known are {', '.join(card.speakers)}"
     return ""
 

@@ -9,22 +9,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from sercore.data.folds import FOLD_TABLES, Masks, by_speakers, positional
 from sercore.data.overlaps import PERMITTED_BY, overlaps, permitting_leak
 from sercore.errors import LeakError, SplitError
 from sercore.spec import SplitSpec, digest
 
-#: Test actors of the five folds of Luna-Jimenez et al. 2021 (also the ResLSTM-SA paper's), and the validation actors of the
-#: released ResLSTM-SA notebook (the paper names none).
-LUNA_JIMENEZ_TEST = (
-    ("2", "5", "14", "15", "16"),
-    ("3", "6", "7", "13", "18"),
-    ("10", "11", "12", "19", "20"),
-    ("8", "17", "21", "23", "24"),
-    ("1", "4", "9", "22"),
-)
-LUNA_JIMENEZ_VALIDATION = (("3", "6"), ("10", "11"), ("8", "17"), ("1", "14"), ("2", "5"))
-#: EmoDB's ten speakers as five pairs of one man and one woman, in order of number; a fold is validated on the next pair.
-EMODB_PAIRS = (("03", "08"), ("10", "09"), ("11", "13"), ("12", "14"), ("15", "16"))
+#: Test and validation actors of the published folds of RAVDESS, and EmoDB's pairs: see `folds/*.yml`.
+LUNA_JIMENEZ_TEST = tuple(fold.test for fold in FOLD_TABLES["luna_jimenez_5"].folds)
+LUNA_JIMENEZ_VALIDATION = tuple(fold.validation for fold in FOLD_TABLES["luna_jimenez_5"].folds)
+EMODB_PAIRS = tuple(fold.test for fold in FOLD_TABLES["pairs_5"].folds)
 
 
 @dataclass(frozen=True)
@@ -59,44 +52,29 @@ class SplitPlan:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def _by_speakers(items: pd.DataFrame, test: Sequence[str], validation: Sequence[str]) -> tuple[pd.Series, pd.Series]:
-    speakers = set(items["speaker"])
-    if missing := sorted((set(test) | set(validation)) - speakers):
-        raise SplitError(f"the split names speakers {', '.join(missing)}, who are not among the {len(items)} items given")
-    return items["speaker"].isin(test), items["speaker"].isin(validation)
-
-
-def _luna_jimenez(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
-    return _by_speakers(items, LUNA_JIMENEZ_TEST[fold], LUNA_JIMENEZ_VALIDATION[fold])
-
-
-def _pairs(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
-    return _by_speakers(items, EMODB_PAIRS[fold], EMODB_PAIRS[(fold + 1) % 5])
-
-
-def _one_speaker_out(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+def _one_speaker_out(items: pd.DataFrame, fold: int) -> Masks:
     speakers = sorted(items["speaker"].unique())
     if len(speakers) < 3:
         raise SplitError(f"leaving one speaker out needs three speakers, there are {len(speakers)}")
     if fold >= len(speakers):
         raise SplitError(f"fold {fold} is not there: {len(speakers)} speakers give folds 0 to {len(speakers) - 1}")
-    return _by_speakers(items, [speakers[fold]], [speakers[(fold + 1) % len(speakers)]])
+    return by_speakers(items, [speakers[fold]], [speakers[(fold + 1) % len(speakers)]])
 
 
-def _speaker_groups(n_folds: int) -> Callable[[pd.DataFrame, int], tuple[pd.Series, pd.Series]]:
+def _speaker_groups(n_folds: int) -> Callable[[pd.DataFrame, int], Masks]:
     """Speakers sorted by name and dealt to folds in turn; the next fold's speakers validate."""
 
-    def plan(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+    def plan(items: pd.DataFrame, fold: int) -> Masks:
         speakers = sorted(items["speaker"].unique())
         if len(speakers) < max(3, n_folds):
             raise SplitError(f"{n_folds} speaker folds need {max(3, n_folds)} speakers, there are {len(speakers)}")
         dealt = [speakers[i::n_folds] for i in range(n_folds)]
-        return _by_speakers(items, dealt[fold], dealt[(fold + 1) % n_folds])
+        return by_speakers(items, dealt[fold], dealt[(fold + 1) % n_folds])
 
     return plan
 
 
-def _random(items: pd.DataFrame, fold: int) -> tuple[pd.Series, pd.Series]:
+def _random(items: pd.DataFrame, fold: int) -> Masks:
     """Five random fifths, speakers mixed (the leak `speaker_overlap`), the same on every machine."""
     part = pd.Series(np.random.default_rng(20260603).permutation(len(items)) % 5, index=items.index)
     return part.eq(fold), part.eq((fold + 1) % 5)
@@ -121,12 +99,14 @@ def _shuffled(items: pd.DataFrame) -> pd.DataFrame:
 
 
 #: scheme -> (number of folds, or 0 where the speakers decide; masks of test and validation items)
-SCHEMES: dict[str, tuple[int, Callable[[pd.DataFrame, int], tuple[pd.Series, pd.Series]]]] = {
-    "luna_jimenez_5": (5, _luna_jimenez),
-    "pairs_5": (5, _pairs),
+SCHEMES: dict[str, tuple[int, Callable[[pd.DataFrame, int], Masks]]] = {
+    **{scheme: (len(table.folds), table.masks) for scheme, table in FOLD_TABLES.items()},
     "leave_one_speaker_out": (0, _one_speaker_out),
     "speakers_4": (4, _speaker_groups(4)),
     "random_5": (5, _random),
+    "positional_1": (1, positional(1)),
+    "positional_2": (2, positional(2)),
+    "positional_4": (4, positional(4)),
 }
 #: Ending of a scheme whose recordings are dealt to the sides whoever speaks, in the sizes of the scheme.
 SHUFFLED = "_shuffled"
@@ -141,6 +121,15 @@ DEFAULT_SCHEME = {
     "ravdess": "luna_jimenez_5",
     "emodb": "pairs_5",
     "synthetic": "speakers_4",
+    "iemocap": "iemocap_sessions_5",
+    "iemocap_4": "iemocap_sessions_5",
+    "iemocap_4_excited": "iemocap_sessions_5",
+    "tess": "tess_two_way",
+    "savee": "savee_4",
+    "emovo": "emovo_6",
+    "mesd": "mesd_voices_3",
+    "esd": "esd_5",
+    "cremad": "cremad_5",
 }
 
 
