@@ -130,6 +130,11 @@ def of_cards(names: Iterable[str], *paths: str) -> Origin:
     return of_files(*(f"sercore/data/cards/{name}.yml" for name in names), *made, *paths)
 
 
+def of_printed() -> Origin:
+    """What the publications print and what was found by reading them: claims, settings, contradictions, readings."""
+    return of_files(*(f"book/claims/{name}.csv" for name in ("claims", "settings", "inconsistent", "read")))
+
+
 def of_ledger(results: Results | None = None) -> Origin:
     """The claims with all that the verdicts on them follow from: the map, the settings, and the stored runs given."""
     return (of_runs(results) if results is not None else Origin()) + of_files(*_LEDGER_FILES)

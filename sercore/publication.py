@@ -10,10 +10,10 @@ import pandas as pd
 
 from sercore import signals, tune
 from sercore.errors import StoreError
-from sercore.experiment import BASELINES
+from sercore.experiment import BASELINES, revisions
 from sercore.grids import PROMISED, chapter_specs, finished_runs, published_trials, tuned
-from sercore.results import Results, collect
-from sercore.spec import RunSpec
+from sercore.results import Results, collect, load_all
+from sercore.spec import RunSpec, run_id
 
 
 def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str] = (), systems: Sequence[str] = ()) -> list[list[RunSpec]]:
@@ -94,3 +94,27 @@ def _trials(chapter: str, studies: set[str]) -> pd.DataFrame:
     fresh = [trials for name in sorted(studies) if len(trials := tune.trial_table(name)) >= tune.TRIALS]
     kept = before[~before["study"].isin([trials["study"].iloc[0] for trials in fresh])]
     return pd.concat([table for table in (kept, *fresh) if len(table)] or [before], ignore_index=True)
+
+
+def behind(results: Results) -> list[str]:
+    """Stored runs whose name would be another one with the code as it is now: their behaviour has changed since.
+
+    Args:
+        results: rows with `runs` and `specs`.
+
+    Returns:
+        Their `run_id`; empty where all are current.
+    """
+    found = []
+    for run in results.runs.to_dict("records"):
+        form = results.specs[run["group"]]
+        split = {**form["split"], "fold": int(run["fold"])}
+        spec = RunSpec.model_validate({**form, "split": split, "seed": int(run["seed"])})
+        if run_id(spec, run["data_fingerprint"], revisions(spec)) != run["run_id"]:
+            found.append(run["run_id"])
+    return found
+
+
+def behind_by_chapter() -> dict[str, int]:
+    """Chapter -> how many of its stored runs are `behind`."""
+    return {chapter: len(behind(results)) for chapter, results in load_all().items()}

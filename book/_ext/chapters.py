@@ -19,11 +19,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO, Any
 
+from checklist_page import write_checklist
 from freshness import chapter_key
 from run_pages import write_run_pages
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
-from state_page import write_state
+from state_page import current_state, write_state
+from status_page import annotate, write_status
 
 ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = ".unfinished"  # lies among the pages while they are being written
@@ -96,6 +98,7 @@ def run_chapter(chapter: Any, profile: str, target: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise ExtensionError(f"chapter failed, nothing is published: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    annotate(target, ROOT)
 
 
 def run_all(stale: dict[str, tuple[Any, Path]], profile: str, workers: int) -> None:
@@ -165,8 +168,11 @@ def prepare(app: Sphinx, config: Any) -> None:
     for orphan in set((ROOT / "book" / "chapters").iterdir()) - {ROOT / f"book/chapters/{name}.ipynb" for name in chapters}:
         orphan.unlink()
     titles = {name: chapter.title for name, chapter in chapters.items()}
-    write_state(ROOT, store_folder() / "cache", profile, titles)
+    now = current_state(ROOT, store_folder() / "cache")
+    write_state(ROOT, now, profile, titles)
     write_run_pages(ROOT, titles, config.repository_address)
+    write_status(ROOT, chapters.values(), stale, profile, now["behind"], config.repository_address)
+    write_checklist(ROOT)
     drop_half_pages(app)
     if stale:
         say(f"chapters: ran {len(stale)} in {time.monotonic() - started:.0f} s")

@@ -51,12 +51,13 @@ def build_section(root: Path, profile: str, titles: Mapping[str, str]) -> str:
 
 
 def current_state(root: Path, cache: Path) -> Mapping[str, Any]:
-    """`sercore.ledger.state()`, kept until its sources, the claims or the stored results change."""
+    """`sercore.ledger.state()` and stored runs behind the code, kept until its sources, the claims or the results change."""
     kept = cache / f"state-{chapter_key(Path(__file__), {}, ['*'], root)}.json"
     if not kept.is_file():
         from sercore.ledger import state
+        from sercore.publication import behind_by_chapter
 
-        text = json.dumps(state(), default=str)
+        text = json.dumps({**state(), "behind": behind_by_chapter()}, default=str)
         for old in cache.glob("state-*.json"):
             old.unlink(missing_ok=True)
         cache.mkdir(parents=True, exist_ok=True)
@@ -66,9 +67,8 @@ def current_state(root: Path, cache: Path) -> Mapping[str, Any]:
     return json.loads(kept.read_text(encoding="utf-8"))
 
 
-def write_state(root: Path, cache: Path, profile: str, titles: Mapping[str, str]) -> None:
-    """Write book/_generated/state.md, only when it changes (Sphinx then leaves the page alone)."""
-    now = current_state(root, cache)
+def write_state(root: Path, now: Mapping[str, Any], profile: str, titles: Mapping[str, str]) -> None:
+    """Write book/_generated/state.md from `current_state`, only when it changes (Sphinx then leaves the page alone)."""
     text = "\n\n".join(
         [
             numbers_section(now),

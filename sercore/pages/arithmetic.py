@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
+from sercore import provenance
 from sercore.arithmetic import Audit, columns
 from sercore.arithmetic.accuracies import corpus_sizes, fit_in_words
 from sercore.arithmetic.findings import BASES, KINDS, beside_the_ledger
 from sercore.arithmetic.statements import FAILS, FOLLOWS, OFF
 from sercore.ledger.claims import SOURCES, load_contradictions
 from sercore.ledger.page import SearchableTable
-from sercore.pages.tables import compact
+from sercore.pages import tables
+from sercore.provenance import Shown, Table
 
 
 def answer(audit: Audit, found: pd.DataFrame) -> str:
@@ -58,10 +60,10 @@ def browse(found: pd.DataFrame) -> SearchableTable:
         row = {"source": line["source"], "id": name, "where": f"{line['source']}, {line['place']}", "number": line["what"]}
         row |= {"published": line["printed"], "ours": line["ours"], "verdict": line["kind"], "basis": line["basis"]}
         rows.append(row | {"why": line["consequence"] + (f"; {marked} inconsistent in the ledger" if marked else "")})
-    return SearchableTable(rows, KINDS, SOURCES)
+    return SearchableTable(rows, KINDS, SOURCES, provenance.of_printed())
 
 
-def kinds_table(found: pd.DataFrame) -> Styler:
+def kinds_table(found: pd.DataFrame) -> Table:
     """How many findings (rows) of which kind, by source."""
     counts = pd.crosstab(found["source"], found["kind"])
     kinds = [kind for kind in KINDS if kind in counts]
@@ -69,7 +71,7 @@ def kinds_table(found: pd.DataFrame) -> Styler:
     return compact(rows, "Findings by source and kind", "arithmetic-kinds", ("source",))
 
 
-def statements_table(audit: Audit, source: str = "") -> Any:
+def statements_table(audit: Audit, source: str = "") -> Shown:
     """Statements that do not follow as a table, all of them below, to be opened."""
     where = audit.printed.table.set_index("claim_id")["source"]
     lines = audit.statements.assign(source=[where[ids[0]] for ids in audit.statements["ids"]])
@@ -82,7 +84,7 @@ def statements_table(audit: Audit, source: str = "") -> Any:
     return _opened(shown, compact(rows, f"All {len(rows)} statements", "arithmetic-statements"), f"All {len(rows)} statements")
 
 
-def grids_table(audit: Audit, source: str = "") -> Any:
+def grids_table(audit: Audit, source: str = "") -> Shown:
     """Groups of accuracies whose grid decides, and below those that do not, to be opened."""
     lines = audit.grids[audit.grids["source"] == source] if source else audit.grids
     sizes = corpus_sizes(audit.printed)
@@ -94,7 +96,7 @@ def grids_table(audit: Audit, source: str = "") -> Any:
     return _opened(shown, compact(rest or [{"table": "none"}], "Groups that do not decide", "arithmetic-undecided"), f"{len(rest)} others")
 
 
-def splits_table(audit: Audit, source: str = "") -> Styler:
+def splits_table(audit: Audit, source: str = "") -> Table:
     """Stated splits against the number of speakers."""
     lines = audit.splits[audit.splits["source"] == source] if source else audit.splits
     rows = [
@@ -105,7 +107,7 @@ def splits_table(audit: Audit, source: str = "") -> Styler:
     return compact(rows or [{"source": "no split of this source is checked"}], "Stated splits", "arithmetic-splits")
 
 
-def twins_table(audit: Audit) -> Any:
+def twins_table(audit: Audit) -> Shown:
     """Baselines of chapter 7 beside chapter 6, by corpus; all of them below."""
     twins = audit.twins
     by = [
@@ -137,7 +139,7 @@ def twins_argument(audit: Audit) -> str:
     )
 
 
-def tests_table(audit: Audit) -> Styler:
+def tests_table(audit: Audit) -> Table:
     """Every Wilcoxon test that a source states, for each way to form pairs."""
     lines = audit.readings[audit.readings["claim"].str.contains("Wilcoxon")]
     rows = [
@@ -148,7 +150,7 @@ def tests_table(audit: Audit) -> Styler:
     return compact(rows, "Stated p values, computed again", "arithmetic-tests")
 
 
-def places_table(audit: Audit, found: pd.DataFrame) -> Styler:
+def places_table(audit: Audit, found: pd.DataFrame) -> Table:
     """Numbers that two places give differently, one row a pair."""
     rows = [
         {"what": row["what"], "printed": row["printed"], "where": row["place"], "difference": row["ours"]}
@@ -190,7 +192,11 @@ def _grid(row: dict[str, Any], sizes: dict[str, int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _opened(shown: Styler, more: Styler, summary: str) -> Any:
-    from IPython.display import HTML
+def _opened(shown: Table, more: Table, summary: str) -> Shown:
+    text = f"{shown.to_html()}<details><summary>{html.escape(summary)}</summary>{more.to_html()}</details>"
+    return Shown(text, shown.origin)
 
-    return HTML(f"{shown.to_html()}<details><summary>{html.escape(summary)}</summary>{more.to_html()}</details>")
+
+def compact(rows: Sequence[dict[str, Any]], caption: str, name: str, whole: Sequence[str] = ()) -> Table:
+    """As `sercore.pages.tables.compact`; all tables of this page are made from what is printed."""
+    return tables.compact(rows, caption, name, whole, provenance.of_printed())

@@ -45,6 +45,7 @@ def tree(tmp_path_factory) -> Path:
         "notebooks/register.yml": REGISTER,
         "sercore/__init__.py": "",
         "sercore/ledger.py": LEDGER,
+        "sercore/publication.py": "def behind_by_chapter():\n    return {}\n",
         "book/_toc.yml": "format: jb-book\nroot: index\nchapters:\n  - file: chapters/toy\n",
         "book/index.md": "# Front\n\n```{include} _generated/state.md\n```\n",
     }
