@@ -170,13 +170,14 @@ def _in_words(answer: Answer, model: Trained) -> str:
     lines = [f"{answer.file}  {answer.duration_s:.2f} s, {answer.method}", f"  emotion: {answer.emotion} {ranked[0][1]:.2f}{agree}"]
     lines.append("  scores:  " + ", ".join(f"{label} {score:.2f}" for label, score in ranked))
     if answer.unlike:
-        lines.append("  UNLIKE the training recordings, the scores mean little:")
+        lines[1] += "  (NOT TO BE RELIED ON)"
+        lines.append("  unlike the training recordings:")
         lines += [f"    {finding.check}: {finding.says}" for finding in answer.findings]
     elif answer.unlike is not None:
         lines.append(f"  like the training recordings ({answer.ratio:.2f} of the limit)")
     if answer.heard:
         sides = "; ".join(f"{side} of fold {', '.join(map(str, folds))}" for side, folds in answer.heard.items())
-        lines.append(f"  a recording of the training corpus ({sides}): where it was trained on, its scores say nothing about new ones")
+        lines.append(f"  a recording of the training corpus ({sides}): networks that trained on it say nothing about new ones")
     lines += [f"  {_segment(segment)}" for segment in answer.segments[:_SHOWN]]
     if (more := len(answer.segments) - _SHOWN) > 0:
         lines.append(f"  ... {more} more windows: --json or --csv")
