@@ -114,6 +114,8 @@ def test_the_workflows_run_the_readmes_commands_on_the_pythons_of_the_package(me
     runs = [step.get("run", "") for workflow in WORKFLOWS for step in steps(workflow)]
     assert all(any(run.startswith(f"make {target}") for run in runs) for target in ("test", "check", "book", "gate"))
     pythons = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]["suite"]["strategy"]["matrix"]["python"]
+    named = [c.split(" :: ")[-1] for c in metadata["project"]["classifiers"] if c.startswith("Programming Language")]
+    assert named == pythons
     assert metadata["project"]["requires-python"] == f">={pythons[0]},<3.{int(pythons[-1].split('.')[1]) + 1}"
 
 
@@ -141,19 +143,26 @@ def needed(root: Path) -> set[str]:
     return {name for name in listed.stdout.splitlines() if not name.endswith(".py")}
 
 
+def wheel_of(source: Path, folder: Path) -> Path:
+    """The wheel of a source tree, built without the network."""
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder), "."]
+    built = subprocess.run(command, cwd=source, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-2000:]
+    return next(folder.glob("sercore-*.whl"))
+
+
 def test_the_wheel_holds_code_cards_and_shipped_data(tmp_path):
     """Built from what is in git, without the network: nothing may be left behind that a reader of the installed package misses."""
     wanted = needed(PROJECT)
     source = tmp_path / "source"
     subprocess.run(["git", "checkout-index", "-a", f"--prefix={source}/"], cwd=PROJECT, check=True)
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(tmp_path), "."]
-    built = subprocess.run(command, cwd=source, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr[-2000:]
-    (wheel,) = tmp_path.glob("sercore-*.whl")
+    wheel = wheel_of(source, tmp_path)
     held = set(zipfile.ZipFile(wheel).namelist())
     assert wanted - held == set()
-    assert {name for name in held if name.endswith(".yml")} >= {f"sercore/data/cards/{name}.yml" for name in card_names()}
+    assert "sercore/data/cards/ravdess.yml" in wanted
     modules = {path.relative_to(source).as_posix() for path in (source / "sercore").rglob("*.py")}
     assert modules <= held
     assert not [name for name in held if name.startswith(("tests/", "book/", "store/"))]
     assert wheel.name.startswith(f"sercore-{sercore.__version__}-")
+    licences = {name.split("/licenses/")[-1] for name in held if "/licenses/" in name}
+    assert licences == {"LICENSE", "DATA_LICENCES.md"}
