@@ -45,7 +45,7 @@ display(tables.kinds_table(found))
 # %% [markdown]
 # ## Averages, computed again
 # Each is computed from the rows of `book/claims/claims.csv` ({mod}`sercore.arithmetic.statements`). Where the words leave open how, every
-# reading is tried, and the nearest counts. A stated number *follows* within half a unit of its last digit (10 % where the text says
+# reading is tried, and the nearest counts. A stated number *follows* within half a unit of its last digit (a tenth where the text says
 # "about"), is *off by rounding or truncation* within twice that, and else *does not follow*. Rows are themselves rounded; a mean of differences
 # of two-digit numbers is uncertain by at most one hundredth.
 
@@ -69,8 +69,8 @@ figures.mean_gains(audit.statements)
 # ({mod}`sercore.arithmetic.granularity`). The same holds for averages of equal parts (folds, full batches), with $n$ their size times their number.
 #
 # A number that knows nothing of $n$ fits it with probability $p_n = \min(1, n\,10^{-(d+2)})$, so that $\sum_{m \le n} p_m^N$ sizes up to $n$ would
-# fit $N$ different numbers by chance. A fit is read as one only if that is below 0.01 and $N \ge 4$; with one decimal, or few numbers,
-# everything fits, and the grid *does not decide*.
+# fit $N$ different numbers by chance. A fit is read as one only if that is below one in a hundred and $N \ge 4$; with one decimal, or few numbers,
+# everything fits, and the grid *does not decide*. Where most numbers lie on a grid, a multiple of it reaches the others easily; both are given.
 
 # %%
 figures.grids(audit, largest)
@@ -127,7 +127,7 @@ Markdown(tables.verdict(audit, found))
 # - A size that fits is no proof: batches of unequal size, averages over unequal folds, or another rounding change the grid. Where the table says
 #   *no single size*, one of these must hold, or the numbers are of more than one test set.
 # - Chance is computed for numbers that know nothing of $n$ and of each other. Rows of one table share a test set, and high accuracies crowd
-#   near 100 %, so it is a guide.
+#   at the top, so it is a guide.
 # - One statement of an earlier recomputation (the length of an epoch that two savings imply) has no printed number to compare with, and
 #   is left out. Four statements on the size of ResLSTM-SA follow or come nearer here, as batch normalisation is counted, which its text omits.
 #

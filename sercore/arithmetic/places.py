@@ -122,13 +122,13 @@ def of_card(corpus: str, metric: str) -> int | None:
     """A fact of a corpus from its card; None where there is no card.
 
     Example:
-        >>> of_card("RAVDESS", "n_utterances"), of_card("TESS", "n_speakers")
+        >>> of_card("RAVDESS", "n_utterances"), of_card("GSC", "n_speakers")
         (1440, None)
     """
     if corpus.lower() not in card_names():
         return None
     card = load_card(corpus.lower())
-    return {"n_utterances": card.files, "n_speakers": len(card.speakers), "n_emotion_labels": len(card.emotions)}.get(metric)
+    return {"n_utterances": card.files, "n_speakers": len(card.speakers), "n_emotion_labels": len(card.emotions)}.get(metric) or None
 
 
 def _same(one: float, other: float, first: str, second: str) -> bool:

@@ -11,7 +11,9 @@ from scipy.stats import rankdata
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
-    """Two-sided exact p in [0, 1] of differences of shape (N,). Differences of zero are left out, equal sizes share their mean rank; differences are taken to nine decimals.
+    """Two-sided exact p in [0, 1] of differences of shape (N,).
+
+    Differences of zero are left out, equal sizes share their mean rank; differences are taken to nine decimals.
 
     The sums of ranks (doubled, so that they are whole) under all 2^n signs are counted one rank after the other.
 

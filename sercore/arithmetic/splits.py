@@ -1,6 +1,6 @@
 """Stated splits against the numbers of speakers and recordings: which cannot be made as described.
 
-Speakers and recordings are those of the corpus cards where there is one, else those that the sources state.
+Speakers are those of the corpus card or those that the sources state, whichever are more.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import pandas as pd
 
 from sercore.arithmetic.rows import Printed
 from sercore.data.card import card_names, load_card
+from sercore.ledger.claims import LedgerError
 
 #: What every side of a split must hold: somebody to learn from, to select on and to test on.
 SIDES = 3
-#: SAVEE is described by no source; its release has four speakers.
-SPEAKERS_OF_RELEASES = {"SAVEE": 4}
 ARITHMETIC, FACT = "arithmetic", "fact about the corpus"
 
 
@@ -60,11 +59,18 @@ def checks(printed: Printed) -> pd.DataFrame:
 
 
 def speakers(printed: Printed, corpus: str) -> int:
-    """How many people a corpus has: of its card, or the largest number that any source states (sessions are not people)."""
+    """How many people a corpus has: of its card or as any source states, the larger (sessions and groups are not people).
+
+    Raises:
+        LedgerError: neither says.
+    """
+    rows = printed.table[(printed.table["metric"] == "n_speakers") & (printed.table["corpus"] == corpus)]
+    known = [int(x) for x in rows["x"]]
     if corpus.lower() in card_names():
-        return len(load_card(corpus.lower()).speakers)
-    stated = printed.table[(printed.table["metric"] == "n_speakers") & (printed.table["corpus"] == corpus)]["x"]
-    return int(stated.max()) if len(stated) else SPEAKERS_OF_RELEASES[corpus]
+        known.append(len(load_card(corpus.lower()).speakers))
+    if not any(known):
+        raise LedgerError(f"no source and no card says how many speakers {corpus} has")
+    return max(known)
 
 
 def _folds_cover(printed: Printed, split: Stated) -> dict[str, Any]:

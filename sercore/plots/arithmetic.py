@@ -19,6 +19,9 @@ LOOKS = {FOLLOWS: (show.BLUE, "o"), OFF: (show.YELLOW, "s"), FAILS: (show.ORANGE
 CHAPTERS = {"T3": "thesis 3", "Sec. 3": "thesis 3", "Sec. 4": "thesis 4", "Sec. 5": "thesis 5", "T5": "thesis 5", "T6": "thesis 6",
             "Sec. 6": "thesis 6", "T7": "thesis 7", "Sec. 7": "thesis 7", "Ch. 6/7": "thesis 7", "WASPAA": "WASPAA 2023",
             "FACA": "FACA 2022", "ResLSTM": "ResLSTM 2026", "HuMP-CAT": "HuMP-CAT 2025"}  # fmt: skip
+#: Titles as the other figures of the book have them.
+TITLE: Any = {"fontsize": 10.5, "fontweight": "bold", "loc": "left"}
+ROWS = {"no AT": show.ORANGE, "AT": show.BLUE}
 CORPORA = {"IEMOCAP": "Table 7.2", "RAVDESS": "Table 7.3", "EmoDb": "Table 7.4", "TESS": "Table 7.5"}
 
 
@@ -26,13 +29,12 @@ def distances(statements: pd.DataFrame) -> Any:
     """How far each stated number lies from its nearest reading, in units of its last printed digit.
 
     Args:
-        statements: of `Audit.statements`; bounds (p values) are left out, they have no distance.
+        statements: of `Audit.statements`; those that are compared with a bound or an "about" are left out.
 
     Raises:
         ValueError: nothing to draw.
     """
-    rows = statements[~statements["claim"].str.contains("stated below")].copy()
-    rows = rows[~rows["claim"].str.endswith("7.3.3: Wilcoxon p")]
+    rows = statements[statements["rule"] == "digits"].copy()
     if rows.empty:
         raise ValueError("no statements to draw")
     rows["distance"] = (rows["recomputed"] - rows["stated"].map(number)).abs() / rows["unit"]
@@ -50,7 +52,7 @@ def distances(statements: pd.DataFrame) -> Any:
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set(xlabel="distance from the nearest reading (units of the last digit)", ylabel="source")
-    fig.legend(loc="outside lower center", ncols=1)
+    fig.legend(loc="outside lower center", ncols=1, frameon=False)
     counts = rows["claim_verdict"].value_counts()
     by = "; ".join(
         f"{n}: {(rows.loc[rows['chapter'] == n, 'claim_verdict'] == FAILS).sum()} of {(rows['chapter'] == n).sum()}" for n in names
@@ -64,7 +66,7 @@ def distances(statements: pd.DataFrame) -> Any:
 
 
 def mean_gains(statements: pd.DataFrame) -> Any:
-    """Stated and recomputed mean gains of anti-transfer, thesis and WASPAA paper, one line a group.
+    """Stated and recomputed mean gains of anti-transfer, thesis and WASPAA paper, one row a group.
 
     Raises:
         ValueError: no mean gains among the statements.
@@ -86,11 +88,12 @@ def mean_gains(statements: pd.DataFrame) -> Any:
         axis.axvline(0, color=show.GREY, lw=0.8)
         axis.set_yticks(some.index, names)
         axis.invert_yaxis()
-        axis.set(title="Thesis, chapter 7" if area.startswith("T7") else "WASPAA 2023", ylabel="rows averaged")
+        axis.set_title("Thesis, chapter 7" if area.startswith("T7") else "WASPAA 2023", **TITLE)
+        axis.set_ylabel("rows averaged")
         said += [f"{area}, {n}: {s:g} and {o:.2f}" for n, s, o in zip(names, stated, ours, strict=True)]
     axes[-1, 0].set_xlabel("mean gain of anti-transfer (points of accuracy)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=2)
+    fig.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return show.figure(fig, "Mean gains of anti-transfer as stated and as the table rows give them. " + "; ".join(said) + ".")
 
 
@@ -105,28 +108,40 @@ def grids(audit: Audit, largest: int = 1500, split: str = "random") -> Any:
     fig, axes = show.canvas(7.4, rows=len(CORPORA), sharex=True, sharey=True)
     sizes, said = np.arange(2, largest + 1), []
     for axis, (corpus, table) in zip(axes, CORPORA.items(), strict=True):
-        words = []
-        for rows, colour in (("no AT", show.ORANGE), ("AT", show.BLUE)):
-            some = group(audit.accuracies, source="thesis", locator=table, split=split, rows=rows)
-            different = list(dict.fromkeys(some["percent"]))
-            share = fitting(different, sizes, int(some["decimals"].iloc[0])).mean(axis=0)
-            axis.plot(sizes, share, color=colour, lw=0.7, alpha=0.9, label=f"{rows} rows")
-            whole = sizes[share == 1]
-            if len(whole):
-                axis.plot(whole[:1], [1.0], "v", color=colour, ms=7, clip_on=False)
-                axis.annotate(f"1/{whole[0]}", (whole[0], 1.0), (0, 7), textcoords="offset points", ha="center", color=colour, fontsize=9)
-            words.append(
-                f"{rows}: all of {len(different)} numbers on 1/{whole[0]}" if len(whole) else f"{rows}: no size up to {largest} fits all"
-            )
+        named, words = {"source": "thesis", "locator": table, "split": split}, []
+        found: dict[str, int] = {}
+        for rows in ROWS:
+            some = group(audit.accuracies, **named, rows=rows)
+            smallest = _shares(axis, sizes, some, ROWS[rows])
+            found |= {rows: smallest} if smallest else {}
+            words.append(f"{rows}: all on 1/{smallest}" if smallest else f"{rows}: no size up to {largest} fits all")
+        for rows, n in found.items():  # labels point away from each other
+            left = len(found) > 1 and n == min(found.values())
+            side: Any = {"xytext": (-7, 0), "ha": "right"} if left else {"xytext": (7, 0), "ha": "left"}
+            axis.annotate(f"1/{n}", (n, 1.06), textcoords="offset points", va="center", color=ROWS[rows], fontsize=9, **side)
         axis.plot(sizes, chance_of_fit(sizes, int(some["decimals"].iloc[0])), color=show.BLACK, lw=1, ls="--", label="chance")
-        axis.set_title(f"{corpus}, {table}", pad=14)
-        axis.set(ylim=(0, 1.02), ylabel="share on grid")
+        axis.set_title(f"{corpus}, {table}", **TITLE)
+        axis.set(ylim=(0, 1.15), yticks=(0, 0.5, 1), ylabel="share on grid")
         said.append(f"{corpus}: {'; '.join(words)}")
     axes[-1].set_xlabel("n: test-set size, or size times number of equal parts averaged")
     handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=3)
+    fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     alt = f"Share of the printed accuracies ({split} split) that are multiples of 1/n, against n, one panel a corpus. {'. '.join(said)}."
-    return show.figure(fig, alt, "Triangles: the smallest n whose grid holds every number of the group.")
+    return show.figure(
+        fig, alt, "Each dot is one n. Triangles: the smallest n whose grid holds every number of the group; lines: 80 % or more."
+    )
+
+
+def _shares(axis: Any, sizes: Any, rows: pd.DataFrame, colour: str) -> int | None:
+    """Draws the share of one group for every size; returns the smallest size that fits all."""
+    different = list(dict.fromkeys(rows["percent"]))
+    share = fitting(different, sizes, int(rows["decimals"].iloc[0])).mean(axis=0)
+    axis.plot(sizes, share, ".", color=colour, ms=2.5, alpha=0.35, mew=0)
+    axis.vlines(sizes[share >= 0.8], 0, share[share >= 0.8], color=colour, lw=0.8, alpha=0.8)
+    axis.plot([], [], "s", color=colour, ms=5, label=f"{rows['rows'].iloc[0]} rows")
+    whole = sizes[share == 1]
+    axis.plot(whole[:1], np.ones(len(whole[:1])), "v", color=colour, ms=7, clip_on=False)
+    return int(whole[0]) if len(whole) else None
 
 
 def parameter_columns(columns: pd.DataFrame) -> Any:
