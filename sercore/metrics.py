@@ -2,6 +2,7 @@
 
 Every score of the study comes from here, and from whole prediction tables: never from the mean of batch scores. scikit-learn has the
 same formulas, but answers 0 (with a warning) for a class that the truth lacks; here that is an error, or a declared choice.
+NaN stays NaN: a label that is NaN is an error, a count that is NaN makes the score NaN, never a miss and never a class left out.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ def accuracy(truth: ArrayLike, prediction: ArrayLike) -> float:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: the shapes differ, or there is no item.
+        ValueError: the shapes differ, there is no item, or a label is NaN.
 
     Example:
         >>> accuracy(["joy", "joy", "fear"], ["joy", "fear", "fear"]) == 2 / 3
@@ -48,7 +49,8 @@ def uar(truth: ArrayLike, prediction: ArrayLike, labels: Sequence[Any] | None = 
         A fraction in [0, 1]; 1 / K for a constant prediction.
 
     Raises:
-        ValueError: the shapes differ, there is no item, a class of `labels` has no item in `truth`, or `truth` has another class.
+        ValueError: the shapes differ, there is no item, a label is NaN, a class of `labels` has no item in `truth`, or `truth` has
+            another class.
 
     Example:
         >>> uar(["joy", "joy", "joy", "fear"], ["joy"] * 4)
@@ -99,7 +101,7 @@ def confusion(truth: ArrayLike, prediction: ArrayLike, labels: Sequence[Any] | N
         Counts, shape (K, K); they add up to B.
 
     Raises:
-        ValueError: the shapes differ, there is no item, or an item's class is not among `labels` (it could not be shown).
+        ValueError: the shapes differ, there is no item, a label is NaN, or an item's class is not among `labels` (it could not be shown).
 
     Example:
         >>> confusion([0, 0, 1], [0, 1, 1]).tolist()
@@ -113,7 +115,7 @@ def confusion(truth: ArrayLike, prediction: ArrayLike, labels: Sequence[Any] | N
 
 
 def recalls_from_counts(counts: ArrayLike) -> NDArray[np.float64]:
-    """Recall of each class from count matrices, shape (..., K, K or more) -> (..., K); NaN for a class without items."""
+    """Recall of each class from count matrices, shape (..., K, K or more) -> (..., K); NaN where there is no item or a NaN."""
     matrix = np.asarray(counts, dtype=float)
     found, items = np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1)  # a further column is "some other class"
     return np.divide(found, items, out=np.full(items.shape, np.nan), where=items > 0)
@@ -150,7 +152,7 @@ def uar_from_counts(counts: ArrayLike, absent: Absent = "raise", labels: Sequenc
         0.75
     """
     recalls = recalls_from_counts(counts)
-    missing = np.isnan(recalls)
+    missing = np.asarray(counts, dtype=float).sum(axis=-1) == 0
     if absent == "raise":
         _refuse_absent(np.all(~missing.reshape(-1, missing.shape[-1]), axis=0), labels)
     if absent == "nan":
@@ -201,6 +203,9 @@ def ccc(truth: ArrayLike, prediction: ArrayLike) -> float:
 
 def _pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray, NDArray]:
     t, p = np.asarray(truth), np.asarray(prediction)
+    for name, values in (("truth", t), ("prediction", p)):
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise ValueError(f"{name} holds NaN: no label, so neither right nor wrong")
     if t.ndim != 1 or t.shape != p.shape or t.size == 0:
         raise ValueError(f"need one truth and one prediction for each of at least one item, got shapes {t.shape} and {p.shape}")
     return t, p
@@ -228,7 +233,7 @@ def _count(truth: NDArray, prediction: NDArray, classes: list, other: bool = Fal
 
 def _f1(counts: NDArray) -> NDArray[np.float64]:
     both = counts.sum(axis=0) + counts.sum(axis=1)
-    return np.divide(2 * np.diagonal(counts), both, out=np.zeros(len(both)), where=both > 0)
+    return np.divide(2 * np.diagonal(counts), both, out=np.zeros(len(both)), where=both != 0)
 
 
 def _refuse_absent(items: ArrayLike, labels: Sequence[Any] | None) -> None:

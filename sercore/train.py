@@ -259,8 +259,8 @@ def _validate(model: nn.Module, validation: Examples, device: torch.device | str
     logits = predict_logits(model, validation.frames, device, batch_as_given)
     loss = functional.cross_entropy(torch.from_numpy(logits), torch.as_tensor(validation.labels)).item()
     present = np.unique(validation.labels).tolist()
-    prediction = logits.argmax(axis=1)
-    return {"validation_loss": loss, "validation_uar": metrics.uar(validation.labels, prediction, labels=present)}
+    uar = metrics.uar(validation.labels, logits.argmax(axis=1), labels=present) if np.isfinite(logits).all() else math.nan
+    return {"validation_loss": loss, "validation_uar": uar}  # argmax finds a class even in NaN; such an epoch is never the best
 
 
 def _named_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, nn.Parameter, str]]:

@@ -209,13 +209,13 @@ def trial_table(name: str) -> pd.DataFrame:
 
 
 def best_parameters(trials: pd.DataFrame, name: str) -> dict[str, float | int] | None:
-    """Parameters of the best complete trial of a study; None where it has none.
+    """Parameters of the best complete trial of a study; None where it has none with a value (NaN is none).
 
     Args:
         trials: rows of `trial_table`.
         name: study.
     """
-    rows = trials[(trials["study"] == name) & (trials["state"] == "complete")]
+    rows = trials[(trials["study"] == name) & (trials["state"] == "complete") & trials["value"].notna()]
     if rows.empty:
         return None
     best = rows.loc[rows["value"].idxmax()]

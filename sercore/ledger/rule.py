@@ -17,6 +17,7 @@ value, or cites one), not checked yet (only while the chapter of that system is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sercore.stats import Interval
@@ -146,6 +147,8 @@ def judge_fact(
 
 
 def _undecidable(ours: Measured) -> str:
+    if not math.isfinite(ours.estimate):
+        return "ours is NaN: a run gave no score."
     if ours.n_speakers < MIN_SPEAKERS:
         return f"{ours.n_speakers} test speakers, {MIN_SPEAKERS} are needed."
     if ours.n_seeds < MIN_SEEDS:

@@ -70,8 +70,8 @@ def cube(counts: pd.DataFrame, group: str | None = None, incomplete: Literal["ra
         A Cube; labels in the order of the count columns.
 
     Raises:
-        ValueError: no row of that group, several groups and none named, a truth without its column, or an incomplete seed
-            under `raise`.
+        ValueError: no row of that group, several groups and none named, a truth without its column, a missing count, or an
+            incomplete seed under `raise`.
     """
     rows = counts if group is None else counts[counts["group"] == group]
     if rows.empty or len(rows["group"].unique()) > 1:
@@ -80,6 +80,8 @@ def cube(counts: pd.DataFrame, group: str | None = None, incomplete: Literal["ra
     labels = [c for c in rows.columns if c not in keys and rows[c].notna().any()]
     if strangers := sorted(set(rows["truth"]) - set(labels)):
         raise ValueError(f"truth holds classes that have no count column: {strangers}")
+    if rows[labels].isna().any(axis=None):
+        raise ValueError(f"a count of {rows['group'].iloc[0]} is missing (NaN): it is no zero")
     table = rows.assign(speaker=rows["speaker"].astype(str)).groupby(["seed", "speaker", "truth"])[labels].sum()
     seeds, speakers = sorted(rows["seed"].unique()), sorted(rows["speaker"].astype(str).unique(), key=_natural)
     index = pd.MultiIndex.from_product([seeds, speakers, labels])

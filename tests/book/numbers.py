@@ -20,6 +20,8 @@ RESULT = re.compile(
     r"|(?<![\w.-])0\.\d\d+\b",
     re.IGNORECASE,
 )
+#: Text of the README's picture: written by book/picture.py, held by a test of its own (test_docs.py).
+GENERATED = re.compile(r"!\[[^\]]*\]\(book/_static/published_and_ours\.png\)")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -30,6 +32,7 @@ def prose(path: Path) -> str:
         cells = re.split(r"^# %%", text, flags=re.MULTILINE)
         said = [cell.partition("\n")[2] for cell in cells if cell.startswith(" [markdown]")]
         text = re.sub(r"^# ?", "", "\n".join(said), flags=re.MULTILINE)
+    text = GENERATED.sub("", text)
     return re.sub(r"^```(?!\{).*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -91,6 +94,16 @@ def altered(soup: BeautifulSoup, notebook: Any) -> list[str]:
     for output in _page_outputs(soup):
         said.update(NUMBER.findall(output.get_text(" ")))
     return wrong + [f"the number {number} is not in the notebook's outputs" for number in said - known]
+
+
+def unfinished(notebook: Any) -> list[str]:
+    """Code cells of an executed notebook that did not run, or ended with an error."""
+    wrong = []
+    for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code" and c.source.strip()), 1):
+        if cell.execution_count is None:
+            wrong.append(f"code cell {number} was not executed")
+        wrong += [f"code cell {number} ended with {out.ename}" for out in cell.outputs if out.output_type == "error"]
+    return wrong
 
 
 # --- a score and the counts it follows from -----------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ SOURCES = [*sorted(PROJECT.glob("notebooks/*.py")), *sorted(PROJECT.glob("book/*
 CHAPTERS = sorted(path.stem for path in PROJECT.glob("notebooks/*.py") if "[markdown]" in path.read_text(encoding="utf-8"))
 #: Phrases with a number that is no result: the level of an interval, a rate of guessing, a range that was searched, a rule of a method.
 NO_RESULTS = {
-    "": ("95 % interval", "95 % prediction interval", "Intervals are 95 %"),
+    "": ("95 % interval", "95 % prediction interval", "95 % {term}`prediction interval`", "Intervals are 95 %"),
+    "glossary": ("With fewer than six it is above 0.05",),
     "reslstm_sa": ("Guessing gives $1/C$: 12.5 % on RAVDESS", "dropout 0.02 to 0.5"),
     "price_of_leaks": ("never rises above 0.05 of full scale", "At 0.05 of full scale"),
 }

@@ -27,6 +27,13 @@ def names(entry: dict) -> list[str]:
     return [entry["file"], *(name for below in entry.get("sections", ()) for name in names(below))]
 
 
+def strays(site: Path, listed: list[str]) -> list[str]:
+    """Pages that were built and are in no contents, and those that are there and were not built."""
+    files = [p.relative_to(site) for p in site.rglob("*.html")]
+    built = {p.with_suffix("").as_posix() for p in files if not p.parts[0].startswith("_")} - GENERATED
+    return [f"orphan: {name}" for name in sorted(built - set(listed))] + [f"not built: {name}" for name in sorted(set(listed) - built)]
+
+
 @pytest.fixture(scope="module")
 def site() -> Path:
     if not (SITE / "index.html").is_file():
@@ -46,9 +53,7 @@ every_chapter = pytest.mark.parametrize("page", [d for d in documents() if d.sta
 
 
 def test_pages_are_those_of_the_table_of_contents(site):
-    files = [p.relative_to(site) for p in site.rglob("*.html")]
-    built = {p.with_suffix("").as_posix() for p in files if not p.parts[0].startswith("_")}
-    assert built - GENERATED == set(documents())
+    assert strays(site, documents()) == []
 
 
 @every_chapter
@@ -100,6 +105,13 @@ def test_a_good_page_has_no_faults():
 )
 def test_a_crashed_or_unfinished_page_is_caught(html, fault):
     assert fault in " ".join(planted(html))
+
+
+def test_an_orphan_page_and_a_page_that_was_not_built_are_caught(tmp_path):
+    for name in ("index.html", "chapters/a.html", "chapters/left_over.html", "_static/a.html", "search.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("<html></html>")
+    assert strays(tmp_path, ["index", "chapters/a", "chapters/b"]) == ["orphan: chapters/left_over", "not built: chapters/b"]
 
 
 def test_a_broken_link_and_a_remote_script_are_caught(tmp_path):

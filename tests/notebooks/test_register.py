@@ -1,6 +1,7 @@
 """The register, the notebooks and the table of contents name the same chapters; notebooks keep to their form."""
 
 import ast
+import re
 import subprocess
 
 import pytest
@@ -79,12 +80,31 @@ def test_a_chapter_imports_the_package_and_no_other_notebook(chapter):
     assert imported <= {"sercore", "pandas", "IPython", "myst_nb", "pathlib"}
 
 
-def test_no_output_is_in_git(project):
-    listed = subprocess.run(["git", "ls-files"], cwd=project, capture_output=True, text=True)
+def committed_outputs(folder) -> list[str]:
+    """What is in git and was made by running: notebooks with outputs, executed pages, pictures or data inside a chapter's text."""
+    listed = subprocess.run(["git", "ls-files"], cwd=folder, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("not a git checkout: what is committed cannot be listed")
-    made = ("_build/", "book/chapters/", "store/")
-    assert [name for name in listed.stdout.splitlines() if name.endswith(".ipynb") or name.startswith(made)] == []
+    names = listed.stdout.splitlines()
+    made = [
+        name for name in names if name.endswith(".ipynb") or name.startswith(("_build/", "book/chapters/", "book/_generated/", "store/"))
+    ]
+    texts = [name for name in names if name.startswith("notebooks/") and name.endswith(".py")]
+    return made + [name for name in texts if re.search(r"base64,|image/png|\"outputs\"", (folder / name).read_text(encoding="utf-8"))]
+
+
+def test_no_output_is_in_git(project):
+    assert committed_outputs(project) == []
+
+
+def test_a_committed_notebook_output_is_caught(tmp_path):
+    files = {"notebooks/a.py": "# %%\nprint(1)\n", "notebooks/b.py": "# ![](data:image/png;base64,iVBO)\n", "a.ipynb": "{}"}
+    for name, text in {**files, "book/chapters/a.html": "x"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for command in (["init", "-q"], ["add", "-f", "."]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    assert committed_outputs(tmp_path) == ["a.ipynb", "book/chapters/a.html", "notebooks/b.py"]
 
 
 def test_real_corpora_replace_the_synthetic_one_without_a_path_in_the_parameters(tmp_path, monkeypatch):
