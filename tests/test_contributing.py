@@ -32,7 +32,7 @@ def tried(command: str, root: Path) -> subprocess.CompletedProcess:
     words = shlex.split(command)
     words[:1] = {"python": [sys.executable], "sercore": [sys.executable, "-m", "sercore"]}[words[0]]
     environment = {**os.environ, "PYTHONPATH": str(root), "SERCORE_STORE": str(root / "store"), "PYTEST_ADDOPTS": ""}
-    return subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, timeout=1200)
 
 
 @pytest.mark.parametrize(
