@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from sercore.answers import plain, table
+from sercore.commands import fetch as fetch_commands
 from sercore.commands import predict as predict_commands
 from sercore.errors import SercoreError, SpecError
 
@@ -73,26 +74,31 @@ def corpora_list(as_json: Json = False) -> None:
             "name": card.name,
             "title": card.title,
             "files": card.files,
-            "speakers": len(card.speakers),
-            "emotions": list(card.emotions),
+            "speakers": len(card.speakers) or card.n_speakers,
+            "task": card.task,
+            "classes": list(card.classes),
             "languages": list(card.languages),
             "sample_rate_hz": card.sample_rate_hz,
             "licence": card.licence,
             "layout_verified": card.layout_verified,
+            "fetch": [download.url for download in card.downloads] or "steps only",
         }
         for card in cards
     ]
-    short = ("name", "files", "speakers", "emotions", "sample_rate_hz", "licence")
-    shown = [{key: len(row[key]) if key == "emotions" else row[key] for key in short} for row in rows]
+    short = ("name", "task", "files", "speakers", "classes", "sample_rate_hz", "licence")
+    shown = [{key: len(row[key]) if key == "classes" else row[key] or "" for key in short} for row in rows]
     _answer(rows, table(shown), as_json)
 
 
 @corpora.command("check")
 def corpora_check(
-    name: Annotated[str, typer.Argument(help="Corpus, as `corpora list` names it.")],
+    name: Annotated[str, typer.Argument(help="Corpus, as `corpora list` names it, or one's own.")],
     root: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the corpus. Default: NAME under $SERCORE_CORPORA.")
     ] = None,
+    subset: Annotated[
+        bool, typer.Option("--subset", help="The folder holds a sample of the release: what is missing is no fault.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -102,10 +108,12 @@ def corpora_check(
     """
     from sercore.data.audit import check_corpus
     from sercore.data.card import card_names
+    from sercore.data.own import CARD, find
 
-    if name not in card_names():
-        raise typer.BadParameter(f"no corpus {name!r}; known: {', '.join(card_names())}", param_hint="NAME")
-    report = check_corpus(name, root, progress=not quiet)
+    if name not in card_names() and not find(name, root):
+        hint = f"one of your own needs --root with a folder that holds {CARD}"
+        raise typer.BadParameter(f"no corpus {name!r}; known: {', '.join(card_names())}; {hint}", param_hint="NAME")
+    report = check_corpus(name, root, progress=not quiet, subset=subset)
     _answer(report.to_json(), report.table(), as_json)
     if not report.ok:
         raise typer.Exit(1)
@@ -262,6 +270,7 @@ def _answer(payload: Any, text: str, as_json: bool) -> None:
     typer.echo(json.dumps(plain(payload), indent=2, allow_nan=False) if as_json else text)
 
 
+fetch_commands.add_to(corpora)
 predict_commands.add_to(app)
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Variant = Literal["definition", "released"]
+Task = Literal["emotion", "speaker", "word", "noise", "instrument", "quality", "digit", "object"]
 
 #: Every way in which data handling may leak, by name. A spec that declares none is `strict`.
 LEAKS: dict[str, str] = {
@@ -45,7 +46,7 @@ class DataSpec(Part):
     """Which recordings, and what is predicted from them."""
 
     corpus: str = Field(min_length=1, description="name in sercore.data.corpora.CORPORA")
-    task: Literal["emotion", "speaker", "word"] = Field("emotion", description="column of the item table that is the label")
+    task: Task = Field("emotion", description="column of the item table that is the label")
     shuffle_labels: bool = Field(False, description="permute the training and validation labels: a control that must fall to chance")
 
 

@@ -79,6 +79,11 @@ def samples_id(samples: np.ndarray, sample_rate_hz: int) -> str:
     return hashlib.sha256(f"{sample_rate_hz}:".encode() + whole.tobytes()).hexdigest()[:32]
 
 
+def bytes_id(data: bytes) -> str:
+    """Name of what is no sound (the pixels of a picture): 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
 def audio_id(path: Path, channel: int | None = None) -> str:
     """`samples_id` of a file. Raises CorpusError as `decode` does."""
     return samples_id(*decode(path, channel=channel))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from sercore.data import corpora, names, synthetic
+from sercore.data import corpora, names, own, synthetic
 from sercore.data.audio import decode, samples_id
 from sercore.data.card import Card, load_card
 from sercore.data.findings import CorpusReport, Count, Finding
@@ -22,7 +22,10 @@ from sercore.data.splits import SplitPlan
 from sercore.errors import CorpusError
 from sercore.progress import bar
 
-CONTAINERS = {".wav": ("WAV", "WAVEX", "RF64"), ".flac": ("FLAC",)}
+CONTAINERS = {".wav": ("WAV", "WAVEX", "RF64"), ".flac": ("FLAC",), ".ogg": ("OGG",)}
+_RESTORE = "replace it with the file of the official release"
+#: What nobody has promised otherwise of a corpus of one's own.
+_FREE_IN_OWN = frozenset({"sampling_rate", "stereo", "dual_mono"})
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class _File:
 class _Verdicts:
     """Collects findings: what the card knows as a defect of the release becomes a note, all else a problem."""
 
-    def __init__(self, card: Card) -> None:
-        self.card = card
+    def __init__(self, card: Card, tolerated: frozenset[str] = frozenset(), mend: str = _RESTORE) -> None:
+        self.card, self.tolerated, self.mend = card, tolerated, mend
         self.notes: list[Finding] = []
         self.problems: list[Finding] = []
         self.noted: Counter[str] = Counter()
@@ -63,45 +66,76 @@ class _Verdicts:
         if defect and not 0 < defect.at_most <= self.noted[kind]:
             self.noted[kind] += 1
             self.notes.append(Finding(kind, f"{', '.join(what)}: {defect.note}", what))
+        elif kind in self.tolerated:
+            self.notes.append(Finding(kind, message.removesuffix(f": {self.mend}"), what))
         else:
             self.problems.append(Finding(kind, message, what))
 
 
-def check_corpus(name: str, root: Path | None = None, progress: bool = True) -> CorpusReport:
+def check_corpus(name: str, root: Path | None = None, progress: bool = True, subset: bool = False) -> CorpusReport:
     """Every file of a corpus folder against the card: names, counts and the decoded audio. Writes nothing.
 
     Args:
-        name: corpus, e.g. "ravdess".
+        name: corpus, e.g. "ravdess", or one's own.
         root: its folder, in the layout of the official release (.wav or .flac); without it, `$SERCORE_CORPORA/<name>`. Not needed for
             "synthetic", whose table is counted.
         progress: show a progress bar on stderr while decoding.
+        subset: the folder is known to hold a sample of the release, perhaps at another sampling rate: what is missing is a note.
 
     Returns:
         The report. Kinds of finding: misnamed, misplaced, extra, twice (two endings), missing; undecodable, other_container,
-        sampling_rate, dual_mono, stereo, silent, duplicate_audio; count (only where the card lists no names).
+        sampling_rate, dual_mono, stereo, silent, duplicate_audio; count (only where the card lists no names); subset.
 
     Raises:
         CorpusError: no such corpus or folder, or nothing in the folder belongs to it.
     """
-    card = load_card(name)
-    verdicts = _Verdicts(card)
     if name == "synthetic":
         items = synthetic.read()
-        return _report(verdicts, "", len(items), list(zip(items["emotion"], items["speaker"], strict=True)))
+        return _report(_Verdicts(load_card(name)), "", len(items), list(zip(items["emotion"], items["speaker"], strict=True)))
+    if mine := own.find(name, root) if name not in corpora.CORPORA else None:
+        return _check_own(name, mine, progress)
+    card = load_card(name)
+    verdicts, entry = _Verdicts(card), corpora.CORPORA[name]
     if root is None and (folder := os.environ.get("SERCORE_CORPORA")):
-        root = Path(folder) / corpora.CORPORA[name].home
+        root = Path(folder) / entry.home
     if root is None or not root.is_dir():
         fault = f"{root} is not a folder" if root else "no folder is given, and SERCORE_CORPORA is not set"
         raise CorpusError(f"{name}: {fault}: name the folder that holds the recordings. {card.access}")
-    files = _listen_to_all(card, root, progress)
-    _judge_names(verdicts, files)
+    files: list[_File] = []
+    if entry.images is None:
+        files = _listen_to_all(card, root, progress)
+        rates = {file.sound.rate_hz for file in files} - {0}
+        if subset and len(rates) == 1 and rates != {card.sample_rate_hz}:
+            verdicts.tolerated = frozenset({"sampling_rate"})
+        _judge_names(verdicts, files, subset)
+        _judge_sounds(verdicts, files)
+        _judge_duplicates(verdicts, files)
+    if card.labels_in_names and not card.label_files:
+        keys = sorted({file.key for file in files})
+        return _report(verdicts, str(root), len(keys), [label for key in keys if (label := names.label_of(card, key))], subset)
+    items = entry.read(root)
+    if entry.images is not None:
+        entry.images(root, items)
+    return _report(verdicts, str(root), len(files) or len(items), _labels(card, items), subset)
+
+
+def _check_own(name: str, root: Path, progress: bool) -> CorpusReport:
+    """A corpus of one's own: its table or names hold (an error says where not), and every recording can be heard."""
+    card, items = own.read(name, root)
+    verdicts = _Verdicts(card, _FREE_IN_OWN, "replace it, or take it out")
+    listed = [root / path for path in items["path"].unique()]
+    files = _heard(card, root, listed, progress)
     _judge_sounds(verdicts, files)
     _judge_duplicates(verdicts, files)
-    if card.label_files:
-        items = corpora.CORPORA[name].read(root)
-        return _report(verdicts, str(root), len(items), list(zip(items["emotion"], items["speaker"], strict=True)))
-    keys = sorted({file.key for file in files})
-    return _report(verdicts, str(root), len(keys), [label for key in keys if (label := names.label_of(card, key))])
+    if left_out := len(list(names.audio_files(root))) - len(listed):
+        verdicts.notes.append(Finding("extra", f"{left_out} audio files are not in the table and are left out"))
+    return _report(verdicts, str(root), len(items), _labels(card, items))
+
+
+def _labels(card: Card, items: pd.DataFrame) -> list[tuple[str, str]]:
+    """Class and speaker of every item; a task of numbers has no classes."""
+    classes = items[card.task] if items[card.task].dtype != float else [""] * len(items)
+    return list(zip(classes, items["speaker"], strict=True))
 
 
 def audit_plan(plan: SplitPlan, items: pd.DataFrame) -> list[Finding]:
@@ -129,37 +163,54 @@ def audit_plan(plan: SplitPlan, items: pd.DataFrame) -> list[Finding]:
     return findings
 
 
-def _report(verdicts: _Verdicts, root: str, files: int, labels: list[tuple[str, str]]) -> CorpusReport:
+def _report(verdicts: _Verdicts, root: str, files: int, labels: list[tuple[str, str]], subset: bool = False) -> CorpusReport:
     """Counts and findings together. Where the card lists no names, a wrong count is a finding of its own."""
     card, counted = verdicts.card, []
-    for part, expected in enumerate((card.emotions, card.speakers)):
-        found = Counter(label[part] for label in labels)
+    for part, expected in enumerate((card.classes, card.speakers)):
+        found = Counter(label[part] for label in labels if label[part])
         counted.append({key: Count(found[key], expected.get(key, 0)) for key in {**expected, **found}})
-    if not card.expected:
-        for key, count in [*counted[0].items(), *(counted[1].items() if any(card.speakers.values()) else ())]:
-            if abs(count.found - count.expected) > card.count_slack:
-                says = f"{key}: {count.found} files, the card says {count.expected}: restore the official release"
-                verdicts.problems.append(Finding("count", says))
-            elif count.found != count.expected:
-                verdicts.add("count", f"{key}: {count.found} files, the card says {count.expected}", keys=[key])
+    if subset:
+        says = f"{files} of {card.files or 'an unknown number of'} files: read as a subset, counts are not compared"
+        verdicts.notes.append(Finding("subset", says))
+    elif not card.expected:
+        _judge_counts(verdicts, Path(root), counted)
     return CorpusReport(card.name, root, Count(files, card.files), counted[0], counted[1], verdicts.problems, verdicts.notes)
+
+
+def _judge_counts(verdicts: _Verdicts, root: Path, counted: list[dict[str, Count]]) -> None:
+    """What is counted beside what the card states. Where only some parts of a release are there, their files are all that is compared."""
+    card, parts = verdicts.card, names.part_counts(verdicts.card, root)
+    compared = {part: Count(found, card.parts[part]) for part, found in parts.items()}
+    if set(parts) == set(card.parts):
+        for counts, stated in zip(counted, (card.classes, card.speakers), strict=True):
+            compared |= counts if any(stated.values()) else {}
+        compared |= {"speakers": Count(len(counted[1]), card.n_speakers)} if card.n_speakers else {}
+    for key, count in compared.items():
+        if abs(count.found - count.expected) > card.count_slack:
+            says = f"{key}: {count.found} files, the card says {count.expected}: restore the official release"
+            verdicts.problems.append(Finding("count", says.replace("files", "of them") if key == "speakers" else says))
+        elif count.found != count.expected:
+            verdicts.add("count", f"{key}: {count.found} files, the card says {count.expected}", keys=[key])
 
 
 def _listen_to_all(card: Card, root: Path, progress: bool) -> list[_File]:
     """Every audio file below the folder, decoded once, in the order of the paths."""
-    paths = list(names.audio_files(root))
+    paths = list(names.audio_files(root, card.endings))
     if card.no_recordings:
         paths = [path for path in paths if not re.fullmatch(card.no_recordings, names.key_of(card, root, path))]
-    keys = [names.key_of(card, root, path) for path in paths]
-    if not any(re.fullmatch(card.name_pattern, key) for key in keys):
+    if not any(re.fullmatch(card.name_pattern, names.key_of(card, root, path)) for path in paths):
         home = root / corpora.CORPORA[card.name].home
         inside = f" (did you mean {home}?)" if home.is_dir() else ""
         raise CorpusError(
             f"none of the {len(paths)} audio files under {root} belongs to {card.name}{inside}. Expected: {card.reader_expects}"
         )
+    return _heard(card, root, paths, progress)
+
+
+def _heard(card: Card, root: Path, paths: list[Path], progress: bool) -> list[_File]:
+    """Files, each decoded once, in the order given."""
     counted = bar(paths, label=f"decoding {card.name}", unit="file") if progress else paths
-    heard = zip(counted, keys, strict=True)
-    return [_File(names.shown(path.relative_to(root)), key, _listen(path, card.channel)) for path, key in heard]
+    return [_File(names.shown(p.relative_to(root)), names.key_of(card, root, p), _listen(p, card.channel)) for p in counted]
 
 
 def _listen(path: Path, channel: int | None) -> _Sound:
@@ -176,7 +227,7 @@ def _listen(path: Path, channel: int | None) -> _Sound:
     return _Sound("", samples_id(samples, rate_hz), rate_hz, header.channels, equal, not samples.any(), header.format)
 
 
-def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
+def _judge_names(verdicts: _Verdicts, files: list[_File], subset: bool = False) -> None:
     """What the names alone say, then what is missing."""
     card = verdicts.card
     expected = dict.fromkeys(card.expected_names())
@@ -204,22 +255,22 @@ def _judge_names(verdicts: _Verdicts, files: list[_File]) -> None:
         if says:
             verdicts.add(kind, f"{file.name} {says}", [file])
         first.setdefault(file.key, file)
-    for key in expected:
+    for key in expected if not subset else ():
         if key not in first:
             verdicts.add("missing", f"{key} is missing: restore it from the official release", keys=[key])
 
 
 def _judge_sounds(verdicts: _Verdicts, files: list[_File]) -> None:
     """What decoding says of each file."""
-    rate_hz, again = verdicts.card.sample_rate_hz, "replace it with the file of the official release"
+    rate_hz, again = verdicts.card.sample_rate_hz, verdicts.mend
     for file in files:
         sound = file.sound
         if sound.fault:
             verdicts.add("undecodable", f"{file.name}: {sound.fault}: {again}", [file])
             continue
-        if sound.container not in CONTAINERS[Path(file.name).suffix.lower()]:
+        if sound.container not in CONTAINERS.get(Path(file.name).suffix.lower(), (sound.container,)):
             verdicts.add("other_container", f"{file.name} holds {sound.container}, another format than its ending says: {again}", [file])
-        if sound.rate_hz != rate_hz:
+        if rate_hz and sound.rate_hz != rate_hz:
             verdicts.add("sampling_rate", f"{file.name} has {sound.rate_hz} Hz, the card says {rate_hz} Hz: {again}", [file])
         if sound.channels > 1:
             kind, how = ("dual_mono", "equal") if sound.channels_equal else ("stereo", "different")
@@ -237,4 +288,4 @@ def _judge_duplicates(verdicts: _Verdicts, files: list[_File]) -> None:
     for copies in same.values():
         if len({file.key for file in copies}) > 1:
             both = ", ".join(file.name for file in copies)
-            verdicts.add("duplicate_audio", f"{both} hold the same audio: replace the copy with the file of the official release", copies)
+            verdicts.add("duplicate_audio", f"{both} hold the same audio: {verdicts.mend}", copies)

@@ -45,7 +45,8 @@ class Download(_Part):
     url: str
     size_bytes: int = Field(gt=0)
     checksum: str = Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$", description="sha256:... or md5:..., as the source states it")
-    into: str = Field("", description="folder below the corpus folder that it is unpacked into, or put into where it is no archive")
+    part: str = Field("", description="which of the parts of the card it holds, where one may be taken without the others")
+    inside: str = Field("", description="folder inside the archive whose content belongs into the corpus folder")
 
 
 class Card(_Part):

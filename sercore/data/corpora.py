@@ -10,9 +10,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sercore.data import audio, names, synthetic
+from sercore.data import audio, names, own, synthetic
 from sercore.data.card import Card, load_card
-from sercore.data.readers import cremad, emodb, emovo, esd, iemocap, mesd, ravdess, savee, tess
+from sercore.data.readers import (
+    cifar10,
+    cremad,
+    emodb,
+    emovo,
+    esc,
+    esd,
+    fsdd,
+    good_sounds,
+    iemocap,
+    librispeech_words,
+    mesd,
+    mnist,
+    ms_snsd,
+    nsynth,
+    omg_emotion,
+    omg_empathy,
+    ravdess,
+    savee,
+    speech_commands,
+    tess,
+)
+from sercore.data.splits import DEFAULT_SCHEME
 from sercore.errors import CorpusError
 from sercore.spec import digest, store_folder
 
@@ -27,6 +49,7 @@ class CorpusEntry:
         render: makes an item's waveform where there are no files; None where there are.
         revision: of the rendering: raised when rendered samples change.
         folder: the folder's name beside those of other corpora, where it is not the corpus' own: several entries may read one folder.
+        images: `images(root, items) -> pictures` of a corpus that is not to be heard.
     """
 
     name: str
@@ -34,6 +57,7 @@ class CorpusEntry:
     render: Callable[[Mapping], tuple[np.ndarray, int]] | None = None
     revision: int = 0
     folder: str = ""
+    images: Callable[[Path, pd.DataFrame], np.ndarray] | None = None
 
     @property
     def home(self) -> str:
@@ -55,10 +79,28 @@ CORPORA: dict[str, CorpusEntry] = {
     "mesd": CorpusEntry("mesd", mesd.read),
     "esd": CorpusEntry("esd", esd.read),
     "cremad": CorpusEntry("cremad", cremad.read),
+    "omg_emotion": CorpusEntry("omg_emotion", omg_emotion.read),
+    # Other tasks: what networks are pre-trained on, or kept from learning.
+    "omg_empathy": CorpusEntry("omg_empathy", omg_empathy.read),
+    "librispeech_words": CorpusEntry("librispeech_words", librispeech_words.read),
+    "speech_commands": CorpusEntry("speech_commands", speech_commands.read),
+    "speech_commands_digits": CorpusEntry("speech_commands_digits", speech_commands.read_digits, folder="speech_commands"),
+    "fsdd": CorpusEntry("fsdd", fsdd.read),
+    "ms_snsd": CorpusEntry("ms_snsd", ms_snsd.read),
+    "esc50": CorpusEntry("esc50", esc.read_50),
+    "esc10": CorpusEntry("esc10", esc.read_10),
+    "nsynth": CorpusEntry("nsynth", nsynth.read),
+    "good_sounds": CorpusEntry("good_sounds", good_sounds.read),
+    "mnist": CorpusEntry("mnist", mnist.read, images=mnist.images),
+    "cifar10": CorpusEntry("cifar10", cifar10.read, images=cifar10.images),
 }
+#: Stands for a corpus of one's own, which has a card and no line above.
+_OWN = CorpusEntry("own", lambda root: own.read(root.name, root)[1])
 
 #: Columns that can change a result, and so the fingerprint.
 _FINGERPRINTED = ("item_id", "audio_id", "start_s", "end_s", "speaker", "emotion", "word")
+#: Up to so many speakers, one at a time is left out where no other split is known.
+_FEW_SPEAKERS = 10
 
 
 @dataclass(frozen=True)
@@ -66,7 +108,7 @@ class Corpus:
     """A corpus that has been read: its items, its card, and a way to hear them.
 
     Attributes:
-        name: key in CORPORA.
+        name: key in CORPORA, or name of a corpus of one's own.
         root: its folder; None for a corpus that is made on the fly.
         items: item table.
         card: what is known about it.
@@ -87,11 +129,13 @@ class Corpus:
             `(samples, sample_rate_hz)`: mono float32, shape (N,).
 
         Raises:
-            CorpusError: the file is missing or cannot be decoded (names it).
+            CorpusError: the file is missing or cannot be decoded (names it), or the corpus holds pictures.
         """
-        render = CORPORA[self.name].render
-        if render is not None:
-            return render(item)
+        entry = self._entry
+        if entry.images is not None:
+            raise CorpusError(f"{self.name} holds pictures, which cannot be heard: ask for Corpus.images()")
+        if entry.render is not None:
+            return entry.render(item)
         assert self.root is not None
         samples, rate = audio.decode(self.root / item["path"], channel=self.card.channel)
         start, end = item["start_s"], item["end_s"]
@@ -99,18 +143,37 @@ class Corpus:
             return samples, rate
         return samples[round(start * rate) : round(end * rate)], rate
 
+    @property
+    def _entry(self) -> CorpusEntry:
+        return CORPORA.get(self.name, _OWN)
+
+    def images(self) -> np.ndarray:
+        """The pictures in the order of the items: shape (N, height, width) or (N, channels, height, width), uint8.
+
+        Raises:
+            CorpusError: the corpus holds sound, or a file is broken (names it).
+        """
+        if self._entry.images is None or self.root is None:
+            raise CorpusError(f"{self.name} holds sound and no pictures: ask for Corpus.waveform(item)")
+        return self._entry.images(self.root, self.items)
+
     def with_audio_ids(self) -> Corpus:
         """The same corpus with `audio_id` filled from the decoded samples (remembered on disk, so later calls are quick).
+
+        The parts of one recording have its id; a picture has that of its pixels.
 
         Raises:
             CorpusError: a recording is missing or cannot be decoded.
         """
         cache = store_folder() / "cache" / "audio_ids"
-        entry = CORPORA[self.name]
-        if entry.render is None:
+        entry = self._entry
+        if entry.images is not None:
+            ids = [audio.bytes_id(picture.tobytes()) for picture in self.images()]
+        elif entry.render is None:
             assert self.root is not None
-            paths = [self.root / path for path in self.items["path"]]
-            ids = audio.audio_ids(paths, cache / f"{self.name}.json", f"hashing {self.name}", self.card.channel)
+            paths = self.items["path"].unique()
+            found = audio.audio_ids([self.root / p for p in paths], cache / f"{self.name}.json", f"hashing {self.name}", self.card.channel)
+            ids = self.items["path"].map(dict(zip(paths, found, strict=True))).tolist()
         else:
             rows = self.items.to_dict("records")
             keys = [digest([entry.revision, {k: str(v) for k, v in row.items()}]) for row in rows]
@@ -144,7 +207,8 @@ class Corpus:
         """
         if self.items["audio_id"].eq("").any():
             raise CorpusError(f"{self.name}: fill audio ids (Corpus.with_audio_ids) before taking a fingerprint")
-        rows = self.items[list(_FINGERPRINTED)].itertuples(index=False)
+        labels = [self.card.task] if self.card.task not in _FINGERPRINTED else []
+        rows = self.items[[*_FINGERPRINTED, *labels]].itertuples(index=False)
         return digest([self.name, [[str(value) for value in row] for row in rows]])
 
 
@@ -152,7 +216,7 @@ def load(name: str, root: str | Path | None = None, check_counts: bool = True) -
     """Read a corpus and compare its counts with its card.
 
     Args:
-        name: key of CORPORA.
+        name: key of CORPORA, or name of a corpus of one's own (`sercore.data.own`).
         root: its folder; where empty, `$SERCORE_CORPORA/<name>` is taken. Not needed for `synthetic`.
         check_counts: False lets a subset through (a test tree, a slice); never silently.
 
@@ -164,7 +228,11 @@ def load(name: str, root: str | Path | None = None, check_counts: bool = True) -
             outside the map, or recordings are missing or too many (says which).
     """
     if name not in CORPORA:
-        raise CorpusError(f"no corpus is called {name!r}; known: {', '.join(CORPORA)}")
+        if mine := own.find(name, root):
+            card, items = own.read(name, mine)
+            return Corpus(name, mine, items, card)
+        hint = f"one of your own has its folder given, with {own.CARD} in it"
+        raise CorpusError(f"no corpus is called {name!r}; known: {', '.join(CORPORA)}; {hint}")
     entry, card = CORPORA[name], load_card(name)
     if entry.render is not None:
         return Corpus(name, None, entry.read(Path()), card)
@@ -189,16 +257,27 @@ def load(name: str, root: str | Path | None = None, check_counts: bool = True) -
     return corpus
 
 
+def default_scheme(corpus: Corpus) -> str:
+    """The split of a corpus where nothing else is asked for: the published one, else that of its card, else by its number of speakers."""
+    few = corpus.items["speaker"].nunique() <= _FEW_SPEAKERS
+    return DEFAULT_SCHEME.get(corpus.name) or corpus.card.default_split or ("leave_one_speaker_out" if few else "speakers_4")
+
+
 def _compare_counts(corpus: Corpus) -> None:
-    wrong, slack = [], corpus.card.count_slack
-    for column, expected in (("emotion", corpus.card.emotions), ("speaker", corpus.card.speakers)):
-        counts = corpus.items[column].value_counts().to_dict()
-        for value in sorted(set(expected) | set(counts)) if any(expected.values()) else ():
+    card, wrong, slack = corpus.card, [], corpus.card.count_slack
+    parts = names.part_counts(card, corpus.root) if corpus.root else {}
+    wrong += [f"{part} has {have} of {card.parts[part]}" for part, have in parts.items() if have != card.parts[part]]
+    files, whole = sum(parts.values()) or len(corpus.items), set(parts) == set(card.parts)
+    for column, expected in ((card.task, card.classes), ("speaker", card.speakers)) if whole else ():
+        counts = corpus.items[column].value_counts().to_dict() if any(expected.values()) else {}
+        for value in sorted(set(expected) | set(counts)) if counts else ():
             have, want = counts.get(value, 0), expected.get(value, 0)
             if abs(have - want) > slack or (value in expected) != (value in counts):
                 wrong.append(f"{column} {value} has {have} of {want}")
+    if whole and card.n_speakers and (speakers := corpus.items["speaker"].nunique()) != card.n_speakers:
+        wrong.append(f"{speakers} of {card.n_speakers} speakers")
     if wrong:
-        missing = corpus.card.files - len(corpus.items)
+        missing = sum(card.parts[part] for part in parts) - files if parts else card.files - files
         what = (
             f"{missing} recordings are missing"
             if missing > 0
@@ -212,14 +291,15 @@ def _compare_counts(corpus: Corpus) -> None:
         )
 
 
-def find_corpora(folder: str | Path) -> dict[str, Path]:
-    """Real corpora that lie under a folder, by the folder names of CORPORA.
+def find_corpora(folder: str | Path, task: str = "emotion") -> dict[str, Path]:
+    """Real corpora of a task that lie under a folder, by the folder names of CORPORA.
 
     Args:
         folder: holds `ravdess/`, `emodb/`, ...
+        task: of the cards.
 
     Returns:
         name -> folder, in the order of CORPORA; empty where none is there.
     """
     homes = {name: Path(folder) / entry.home for name, entry in CORPORA.items() if entry.render is None}
-    return {name: home for name, home in homes.items() if home.is_dir()}
+    return {name: home for name, home in homes.items() if home.is_dir() and load_card(name).task == task}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SHOWN = 12  # findings of one kind in the text form; the JSON form has all
+LISTED = 100  # classes or speakers in the text form
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class CorpusReport:
     corpus: str
     root: str
     files: Count
-    emotions: dict[str, Count]
+    classes: dict[str, Count]
     speakers: dict[str, Count]
     problems: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
@@ -50,7 +51,10 @@ class CorpusReport:
     def table(self) -> str:
         """The report as text: counts, then notes, then problems."""
         lines = [f"{self.corpus}: {self.files.found} files, the card says {self.files.expected}"]
-        for title, counts in (("class", self.emotions), ("speaker", self.speakers)):
+        for title, counts in (("class", self.classes), ("speaker", self.speakers)):
+            if len(counts) > LISTED:
+                lines += ["", f"{title:<14}{len(counts)} of them, too many to list (the JSON form has all)"]
+                continue
             lines += ["", f"{title:<14}{'found':>7}{'card':>7}"]
             stated = any(c.expected for c in counts.values())
             lines += [

@@ -68,7 +68,7 @@ def class_labels(items: pd.DataFrame, task: str) -> list[str]:
 
     Args:
         items: item table.
-        task: `emotion`, `speaker` or `word`.
+        task: the column that is the label: `emotion`, `speaker`, `word`, `noise`, ...
 
     Returns:
         Emotions in the order of EMOTIONS, other labels sorted.

@@ -56,6 +56,12 @@ def audio_base(card: Card, root: Path) -> Path:
     return root / card.audio_folder if card.audio_folder and (root / card.audio_folder).is_dir() else root
 
 
+def part_counts(card: Card, root: Path) -> dict[str, int]:
+    """Audio files of each part of a release that is there; empty where the release has no parts."""
+    folders = {part: audio_base(card, root) / part for part in card.parts}
+    return {part: sum(1 for _ in audio_files(folder, card.endings)) for part, folder in folders.items() if folder.is_dir()}
+
+
 def speaker_of(card: Card, code: str) -> str:
     """The card's name of a speaker; some releases write it with leading zeros in file names."""
     return card.speaker_codes.get(code) or (code if code in card.speakers or not card.speakers else code.lstrip("0"))

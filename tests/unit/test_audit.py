@@ -53,7 +53,7 @@ def test_a_whole_tree_passes(trees, corpus, files):
     assert problems == []
     assert report.ok
     assert report.files.found == report.files.expected == files
-    assert all(c.found == c.expected for c in [*report.emotions.values(), *report.speakers.values()])
+    assert all(c.found == c.expected for c in [*report.classes.values(), *report.speakers.values()])
     assert json.loads(json.dumps(report.to_json()))["ok"] is True
     assert report.table().endswith("\nok")
 
@@ -63,7 +63,7 @@ def test_the_counts_are_those_of_the_reader(trees):
 
     for reader, name in ((ravdess, "ravdess"), (emodb, "emodb")):
         items, report = reader.read(trees[name]), check_corpus(name, trees[name], progress=False)
-        assert items["emotion"].value_counts().to_dict() == {label: c.found for label, c in report.emotions.items()}
+        assert items["emotion"].value_counts().to_dict() == {label: c.found for label, c in report.classes.items()}
         assert items["speaker"].value_counts().to_dict() == {speaker: c.found for speaker, c in report.speakers.items()}
 
 
@@ -75,7 +75,7 @@ def test_a_removed_file_is_caught(ravdess):
     (ravdess / "Actor_05/03-01-04-02-01-02-05.wav").unlink()
     report, problems = found("ravdess", ravdess)
     assert problems == [("missing", ("Actor_05/03-01-04-02-01-02-05",))]
-    assert (report.files.found, report.emotions["sadness"].found, report.speakers["5"].found) == (1439, 191, 59)
+    assert (report.files.found, report.classes["sadness"].found, report.speakers["5"].found) == (1439, 191, 59)
     assert "restore it" in report.problems[0].message
     assert "1 problem" in report.table()
 

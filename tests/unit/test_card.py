@@ -38,9 +38,9 @@ def test_expected_names_give_the_counts_of_the_card(name):
 
     card = load_card(name)
     parts = [re.fullmatch(card.name_pattern, path) for path in card.expected_names()]
-    emotions = [card.label_map[part["emotion"]] for part in parts]
+    labels = [card.label_map[part[card.task]] for part in parts]
     speakers = [part["speaker"] if part["speaker"] in card.speakers else part["speaker"].lstrip("0") for part in parts]
-    assert {label: emotions.count(label) for label in card.emotions} == card.emotions
+    assert {label: labels.count(label) for label in card.classes} == card.classes
     assert {speaker: speakers.count(speaker) for speaker in card.speakers} == card.speakers
 
 
@@ -48,7 +48,8 @@ def test_expected_names_give_the_counts_of_the_card(name):
 def test_card_and_reader_agree_on_codes(name):
     import importlib
 
-    assert load_card(name).label_map == importlib.import_module(f"sercore.data.readers.{name}").EMOTIONS
+    reader = importlib.import_module(f"sercore.data.readers.{name}")
+    assert load_card(name).label_map == (reader.EMOTIONS if load_card(name).task == "emotion" else reader.WORDS)
 
 
 @pytest.mark.recordings
