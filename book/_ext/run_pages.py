@@ -98,13 +98,23 @@ def _group(group: Mapping[str, Any], repository: str) -> str:
     constant, rows = _runs(group["runs"], repository)
     return "\n\n".join(
         [
-            f"({place})=\n### `{group['group']}`",
+            f"({place})=\n### {_heading(group)}",
+            f"{{.group}}\n`{group['group']}`",
             f"*{kind}*: {about}.",
             f"({place}-spec)=\n:::{{dropdown}} Specification, without fold and seed\n```yaml\n{spec}\n```\n:::",
             f"({place}-runs)=\n{len(group['runs'])} runs; the same in all: {constant}.",
             f":::{{dropdown}} The runs\n{rows}\n:::",
         ]
     )
+
+
+def _heading(group: Mapping[str, Any]) -> str:
+    """A group in words that fit a phone; the rest of its name only where it is not the usual."""
+    about = {key: _cell(value) for key, value in group["about"].items()}
+    words = [about["corpus"], about["system"].replace("_", " "), about["protocol"].replace("_", " ")]
+    words += [about["variant"]] if about.get("variant") not in ("", None, "definition") else []
+    words += ["shuffled labels"] if ".shuffled" in group["group"] else []
+    return ", ".join(word for word in words if word)
 
 
 def _runs(runs: Sequence[Mapping[str, Any]], repository: str) -> tuple[str, str]:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sercore import provenance
 from sercore.arithmetic import Audit
 from sercore.arithmetic.accuracies import group
 from sercore.arithmetic.granularity import chance_of_fit, fitting
 from sercore.arithmetic.statements import FAILS, FOLLOWS, OFF
 from sercore.ledger.claims import number
 from sercore.plots import show
+from sercore.provenance import Shown
 
 LOOKS = {FOLLOWS: (show.BLUE, "o"), OFF: (show.YELLOW, "s"), FAILS: (show.ORANGE, "X")}
 #: Areas of statements, as rows of the first figure.
@@ -25,7 +27,7 @@ ROWS = {"no AT": show.ORANGE, "AT": show.BLUE}
 CORPORA = {"IEMOCAP": "Table 7.2", "RAVDESS": "Table 7.3", "EmoDb": "Table 7.4", "TESS": "Table 7.5"}
 
 
-def distances(statements: pd.DataFrame) -> Any:
+def distances(statements: pd.DataFrame) -> Shown:
     """How far each stated number lies from its nearest reading, in units of its last printed digit.
 
     Args:
@@ -62,10 +64,11 @@ def distances(statements: pd.DataFrame) -> Any:
         f"{counts.get(FOLLOWS, 0)} follow, {counts.get(OFF, 0)} are off by rounding or truncation, {counts.get(FAILS, 0)} do not follow. "
         f"Not following, by source: {by}."
     )
-    return show.figure(fig, alt, "Dashed: half a unit, as rounding allows; dotted: one unit, as truncation does. Below 0.02 drawn at 0.02.")
+    caption = "Dashed: half a unit, as rounding allows; dotted: one unit, as truncation does. Below 0.02 drawn at 0.02."
+    return show.figure(fig, alt, caption, provenance.of_printed())
 
 
-def mean_gains(statements: pd.DataFrame) -> Any:
+def mean_gains(statements: pd.DataFrame) -> Shown:
     """Stated and recomputed mean gains of anti-transfer, thesis and WASPAA paper, one row a group.
 
     Raises:
@@ -94,10 +97,11 @@ def mean_gains(statements: pd.DataFrame) -> Any:
     axes[-1, 0].set_xlabel("mean gain of anti-transfer (points of accuracy)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    return show.figure(fig, "Mean gains of anti-transfer as stated and as the table rows give them. " + "; ".join(said) + ".")
+    alt = "Mean gains of anti-transfer as stated and as the table rows give them. " + "; ".join(said) + "."
+    return show.figure(fig, alt, origin=provenance.of_printed())
 
 
-def grids(audit: Audit, largest: int = 1500, split: str = "random") -> Any:
+def grids(audit: Audit, largest: int = 1500, split: str = "random") -> Shown:
     """Share of the printed accuracies that are multiples of 1/n, for each n: rows with and without anti-transfer, chapter 7.
 
     Args:
@@ -127,9 +131,8 @@ def grids(audit: Audit, largest: int = 1500, split: str = "random") -> Any:
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     alt = f"Share of the printed accuracies ({split} split) that are multiples of 1/n, against n, one panel a corpus. {'. '.join(said)}."
-    return show.figure(
-        fig, alt, "Each dot is one n. Triangles: the smallest n whose grid holds every number of the group; lines: 80 % or more."
-    )
+    caption = "Each dot is one n. Triangles: the smallest n whose grid holds every number of the group; lines: 80 % or more."
+    return show.figure(fig, alt, caption, provenance.of_printed())
 
 
 def _shares(axis: Any, sizes: Any, rows: pd.DataFrame, colour: str) -> int | None:
@@ -144,7 +147,7 @@ def _shares(axis: Any, sizes: Any, rows: pd.DataFrame, colour: str) -> int | Non
     return int(whole[0]) if len(whole) else None
 
 
-def parameter_columns(columns: pd.DataFrame) -> Any:
+def parameter_columns(columns: pd.DataFrame) -> Shown:
     """Parameter counts as four tables print them, one row a network and method, one colour a count.
 
     Args:
@@ -170,4 +173,5 @@ def parameter_columns(columns: pd.DataFrame) -> Any:
     differing = sum(len(set(row)) > 1 for _, row in columns.iterrows())
     said = "; ".join(f"{table}: " + ", ".join(dict.fromkeys(columns[table])) for table in columns)
     alt = f"Parameter counts of {len(columns)} rows in {len(columns.columns)} tables; {differing} rows differ. In order, {said}."
-    return show.figure(fig, alt, "One colour a count: a column that agrees with its neighbours has their colours.")
+    caption = "One colour a count: a column that agrees with its neighbours has their colours."
+    return show.figure(fig, alt, caption, provenance.of_printed())
