@@ -17,9 +17,12 @@ import typer
 from typer.core import TyperGroup
 
 from sercore.answers import plain, table
+from sercore.commands import audit as audit_commands
 from sercore.commands import fetch as fetch_commands
 from sercore.commands import predict as predict_commands
+from sercore.commands.inputs import read_spec, roots_of
 from sercore.errors import SercoreError, SpecError
+from sercore.progress import silenced
 
 if TYPE_CHECKING:
     from sercore.spec import RunSpec
@@ -149,11 +152,12 @@ def run(
 
     A finished run is found, not repeated; an interrupted one resumes from its last epoch.
     """
-    roots = _roots(root)
-    wanted = _read_spec(spec)
+    roots = roots_of(root)
+    wanted = read_spec(spec)
     from sercore.experiment import run_one
 
-    record = run_one(wanted, roots=roots, progress=not quiet)
+    with silenced(quiet):
+        record = run_one(wanted, roots=roots, progress=not quiet)
     row = plain(record)
     _answer(row, "\n".join(f"{key}: {value}" for key, value in row.items()), as_json)
 
@@ -195,7 +199,7 @@ def tune(
     from sercore import grids
     from sercore import tune as searches
 
-    roots, found = _roots(root), {}
+    roots, found = roots_of(root), {}
     for specs in _promised(chapter, corpus, protocol, system, roots):
         spec = grids.tuned(specs, chapter, roots)[0]
         if spec.model.name not in grids.BASELINES:
@@ -214,7 +218,7 @@ def publish(
     """
     from sercore import publication, results
 
-    roots = _roots(root)
+    roots = roots_of(root)
     rows, left_out = publication.finished_results(chapter, _promised(chapter, corpus, protocol, system, roots), roots)
     folder = results.publish(chapter, rows)
     for reason in left_out:
@@ -238,33 +242,6 @@ def _promised(
     return promised_specs(chapter, names, protocols or (), systems or ())
 
 
-def _roots(given: list[str] | None) -> dict[str, Path]:
-    """NAME=DIR options as a table. Raises BadParameter (exit 2) where one is not that."""
-    roots = {}
-    for option in given or ():
-        name, equals, folder = option.partition("=")
-        if not (name and equals and Path(folder).expanduser().is_dir()):
-            raise typer.BadParameter(f"{option!r}: write NAME=DIR with a folder that exists", param_hint="--root")
-        roots[name] = Path(folder).expanduser()
-    return roots
-
-
-def _read_spec(path: Path) -> RunSpec:
-    """A run spec from a YAML file. Raises SpecError naming the file and the field."""
-    import yaml
-    from pydantic import ValidationError
-
-    from sercore.spec import RunSpec
-
-    try:
-        return RunSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is not YAML: {error}") from error
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'spec'}: {fault['msg']}" for fault in error.errors()]
-        raise SpecError(f"{path}: {'; '.join(faults)}") from error
-
-
 def _answer(payload: Any, text: str, as_json: bool) -> None:
     """The one place that writes to stdout."""
     typer.echo(json.dumps(plain(payload), indent=2, allow_nan=False) if as_json else text)
@@ -272,6 +249,7 @@ def _answer(payload: Any, text: str, as_json: bool) -> None:
 
 fetch_commands.add_to(corpora)
 predict_commands.add_to(app)
+audit_commands.add_to(app)
 
 if __name__ == "__main__":
     sys.exit(app())

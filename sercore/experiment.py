@@ -115,6 +115,7 @@ def run_one(
             "items": {side: len(ids) for side, ids in prepared.plan.sides.items()},
             "leaks_declared": list(spec.leaks),
             "overlaps_found": list(prepared.plan.found),
+            "overlaps_checked": list(prepared.plan.checked),
             "data_fingerprint": corpus.fingerprint(),
             "split_fingerprint": prepared.plan.fingerprint,
             # training time over all sittings of a resumed run; this sitting's time where nothing is trained

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sercore.data.folds import FOLD_TABLES, Masks, by_speakers, positional
-from sercore.data.overlaps import PERMITTED_BY, overlaps, permitting_leak
+from sercore.data.overlaps import COLUMNS, PERMITTED_BY, overlaps, permitting_leak
 from sercore.errors import LeakError, SplitError
 from sercore.spec import SplitSpec, digest
 
@@ -30,6 +30,7 @@ class SplitPlan:
         leaks: the leaks that the spec declares.
         found: kinds of overlap that are there, each declared.
         copies: test items of which a copy, under another name, trains too (leak `duplicate_audio`); sorted.
+        checked: kinds of overlap that were looked for; one whose column is empty (audio ids not filled) is not among them.
     """
 
     scheme: str
@@ -40,6 +41,7 @@ class SplitPlan:
     leaks: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -212,8 +214,20 @@ def make_plan(
             raise SplitError(f"{scheme} fold {fold}: {len(strangers)} copies are of no test item, first {strangers[0]!r}")
         found.add("duplicate_audio")
     return SplitPlan(
-        scheme, fold, sides["train"], sides["validation"], sides["test"], tuple(sorted(leaks)), tuple(sorted(found)), tuple(sorted(copies))
+        scheme=scheme,
+        fold=fold,
+        **sides,
+        leaks=tuple(sorted(leaks)),
+        found=tuple(sorted(found)),
+        copies=tuple(sorted(copies)),
+        checked=tuple(kind for kind in PERMITTED_BY if _can_be_seen(items, kind)),
     )
+
+
+def _can_be_seen(items: pd.DataFrame, kind: str) -> bool:
+    """Has any item what this kind of overlap is looked for in?"""
+    column = COLUMNS.get(kind, "source_id")
+    return column in items and bool((items[column].notna() & items[column].ne("")).any())
 
 
 def split_plan(items: pd.DataFrame, split: SplitSpec, leaks: Sequence[str] = ()) -> SplitPlan:

@@ -1,64 +1,19 @@
 """`jupyter-book build book` by itself: runs what is stale, reuses what is not, and fails with a chapter that fails."""
 
 import fcntl
-import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-CHAPTER = """\
-# %% [markdown]
-# # A toy chapter
-
-# %% tags=["parameters"]
-profile = "quick"  # quick | full
-
-# %%
-print("this build ran", 6 * 7)
-"""
-LEDGER = """\
-def state():
-    verdicts = {"reproduced": 1, "not run": 1}
-    return {"total": 2, "judged": 1, "by_verdict": verdicts, "by_source": {"paper": verdicts}, "groups": []}
-"""
-REGISTER = """\
-chapters:
-  - {name: toy, title: A toy, seconds_quick: 5, hours_full: 0, quick: {profile: quick}, full: {profile: full}}
-"""
+from tests.toy_book import CHAPTER, build, start_build, write_toy_book
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
-    """A project with the real configuration, extension and runner, one small chapter and nothing to compute."""
-    project, root = Path(__file__).resolve().parents[2], tmp_path_factory.mktemp("project")
-    for name in ("_config.yml", "book/_ext", "book/_static", "book/references.bib", "notebooks/run.py"):
-        source, target = project / name, root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
-    texts = {
-        "notebooks/toy.py": CHAPTER,
-        "notebooks/register.yml": REGISTER,
-        "sercore/__init__.py": "",
-        "sercore/ledger.py": LEDGER,
-        "sercore/publication.py": "def behind_by_chapter():\n    return {}\n",
-        "book/_toc.yml": "format: jb-book\nroot: index\nchapters:\n  - file: chapters/toy\n",
-        "book/index.md": "# Front\n\n```{include} _generated/state.md\n```\n",
-    }
-    for name, text in texts.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
-
-
-def build(root: Path) -> subprocess.CompletedProcess:
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-q", "-W", "--keep-going", "book"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SERCORE_")}
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    return write_toy_book(tmp_path_factory.mktemp("project"))
 
 
 def test_a_build_runs_what_is_stale_and_reuses_what_is_not(tree):
@@ -98,12 +53,6 @@ def test_a_second_build_at_once_is_caught(tree):
     assert "wait for it to end" in line
 
 
-def started(root: Path) -> subprocess.Popen:
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "-q", "-W", "--keep-going", "book"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SERCORE_")}
-    return subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def killed_when(process: subprocess.Popen, there: Callable[[], bool]) -> None:
     """`kill -9`, and no sooner."""
     until = time.monotonic() + 120
@@ -135,7 +84,7 @@ def test_a_build_killed_while_a_chapter_runs_leaves_nothing_behind(tree):
     notebook, witness = tree / "notebooks/toy.py", tree / "kernel.pid"
     sleep = f"\nimport os, time\nopen({str(witness)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
     notebook.write_text(CHAPTER + sleep)
-    killed_when(started(tree), lambda: witness.exists() and witness.read_text() != "")
+    killed_when(start_build(tree), lambda: witness.exists() and witness.read_text() != "")
     kernel, until = int(witness.read_text()), time.monotonic() + 20
     while alive(kernel) and time.monotonic() < until:
         time.sleep(0.1)
@@ -154,7 +103,7 @@ def test_a_build_killed_while_it_writes_pages_leaves_no_half_page(tree):
     page, marker = tree / "_build/html/index.html", tree / "_build/html/.unfinished"
     whole = page.read_text()
     assert not marker.exists()
-    killed_when(started(tree), marker.exists)
+    killed_when(start_build(tree), marker.exists)
     page.write_text(whole[: len(whole) // 2])
     again = build(tree)
     assert again.returncode == 0, again.stdout[-2000:] + again.stderr[-2000:]

@@ -17,7 +17,7 @@ from sercore.__main__ import app
 from sercore.errors import StoreError
 from tests.corpus_trees import write_tree
 
-COMMANDS = [["corpora", "list"], ["corpora", "check"], ["models"], ["run"], ["runs"], ["claims"], ["tune"], ["publish"]]
+COMMANDS = [["corpora", "list"], ["corpora", "check"], ["models"], ["run"], ["runs"], ["claims"], ["tune"], ["publish"], ["audit"]]
 GOLDEN = {"lstm_sa_h32": 10600, "lstm_sa_h64": 29384, "lstm_sa_h128": 91528,
           "reslstm_sa_h32": 27988, "reslstm_sa_h64": 46772, "reslstm_sa_h128": 108916}  # fmt: skip
 
