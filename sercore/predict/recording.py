@@ -74,7 +74,10 @@ def opened(path: Path) -> Recording:
 
 
 def resampled(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """Samples at another rate (soxr, high quality); untouched where the rates are equal, so that corpus recordings stay as they are; shape (N,)."""
+    """Samples at another rate (soxr, high quality), shape (N,), in [-1, 1].
+
+    They are untouched where the rates are equal, so that corpus recordings stay as they are.
+    """
     if from_hz == to_hz:
         return samples
     found = soxr.resample(samples, from_hz, to_hz, quality="HQ").astype(np.float32)
