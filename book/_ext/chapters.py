@@ -19,6 +19,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO, Any
 
+from cards_page import write_cards
 from checklist_page import write_checklist
 from freshness import chapter_key
 from run_pages import write_run_pages
@@ -173,6 +174,7 @@ def prepare(app: Sphinx, config: Any) -> None:
     write_run_pages(ROOT, titles, config.repository_address)
     write_status(ROOT, chapters.values(), stale, profile, now["behind"], config.repository_address)
     write_checklist(ROOT)
+    write_cards(ROOT)
     drop_half_pages(app)
     if stale:
         say(f"chapters: ran {len(stale)} in {time.monotonic() - started:.0f} s")

@@ -108,7 +108,15 @@ def positional_cut(n_keys: int, n_folds: int, fold: int) -> tuple[list[int], lis
 
 
 def positional(n_folds: int) -> Callable[[pd.DataFrame, int], Masks]:
-    """Masks of the released generator with so many folds. A key without items (RAVDESS' actor 25) is an empty key, as it was there."""
+    """The released generator with so many folds, as a function of the item table and the fold.
+
+    Args:
+        n_folds: 1 (one division), 2 or 4.
+
+    Returns:
+        A function like `FoldTable.masks`: test and validation items as booleans, one an item, by its `speaker` and `item_id`. A key without
+        items (RAVDESS' actor 25) is an empty key, as it was there. It raises SplitError for a corpus without keys.
+    """
 
     def masks(items: pd.DataFrame, fold: int) -> Masks:
         corpus = items["item_id"].iloc[0].partition("/")[0]
