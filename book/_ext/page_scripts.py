@@ -10,13 +10,14 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-UNUSED = "sphinx_thebe"
+UNUSED, ITS_STYLE = "sphinx_thebe", "sphinx-thebe.css"
 
 
 def leave_out(app: Sphinx, config: Any) -> None:
-    """Disconnect the extension's handlers, so that it adds nothing to a page."""
+    """Disconnect the extension's handlers and forget its style sheet, so that no page links to a file that is not there."""
     for listeners in app.events.listeners.values():
         listeners[:] = [listener for listener in listeners if getattr(listener.handler, "__module__", "") != UNUSED]
+    app.registry.css_files[:] = [entry for entry in app.registry.css_files if entry[0] != ITS_STYLE]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
