@@ -14,11 +14,17 @@ LISTED = [name for name, entry in CORPORA.items() if entry.render is None and lo
 
 
 def write_sound(path: Path, seed: int = 0, rate_hz: int = 16000, seconds: float = 0.1, channels: int = 1) -> Path:
-    """Noise that differs from seed to seed, 16-bit, in the format of the ending."""
+    """Noise that differs from seed to seed, 16-bit (or Vorbis), in the format of the ending."""
     samples = np.random.default_rng(seed).uniform(-0.5, 0.5, int(rate_hz * seconds)).astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()  # in memory first: writing a file directly forces it to disk, which is slow for a thousand of them
-    soundfile.write(encoded, np.stack([samples] * channels, axis=1), rate_hz, subtype="PCM_16", format=path.suffix[1:])
+    soundfile.write(
+        encoded,
+        np.stack([samples] * channels, axis=1),
+        rate_hz,
+        subtype="VORBIS" if path.suffix == ".ogg" else "PCM_16",
+        format=path.suffix[1:],
+    )
     path.write_bytes(encoded.getvalue())
     return path
 

@@ -84,7 +84,7 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True, sub
 
     Returns:
         The report. Kinds of finding: misnamed, misplaced, extra, twice (two endings), missing; undecodable, other_container,
-        sampling_rate, dual_mono, stereo, silent, duplicate_audio; count (only where the card lists no names); subset.
+        sampling_rate, dual_mono, stereo, silent, duplicate_audio; count (only where the card lists no names); subset, resampled.
 
     Raises:
         CorpusError: no such corpus or folder, or nothing in the folder belongs to it.
@@ -105,10 +105,11 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True, sub
     if entry.images is None:
         files = _listen_to_all(card, root, progress)
         rates = {file.sound.rate_hz for file in files} - {0}
-        if subset and len(rates) == 1 and rates != {card.sample_rate_hz}:
-            verdicts.tolerated = frozenset({"sampling_rate"})
+        resampled = rates.pop() if subset and len(rates) == 1 and rates != {card.sample_rate_hz} else 0
+        if resampled:
+            verdicts.notes.append(Finding("resampled", f"all files have {resampled} Hz, those of the release {card.sample_rate_hz} Hz"))
         _judge_names(verdicts, files, subset)
-        _judge_sounds(verdicts, files)
+        _judge_sounds(verdicts, files, resampled or card.sample_rate_hz)
         _judge_duplicates(verdicts, files)
     if card.labels_in_names and not card.label_files:
         keys = sorted({file.key for file in files})
@@ -125,7 +126,7 @@ def _check_own(name: str, root: Path, progress: bool) -> CorpusReport:
     verdicts = _Verdicts(card, _FREE_IN_OWN, "replace it, or take it out")
     listed = [root / path for path in items["path"].unique()]
     files = _heard(card, root, listed, progress)
-    _judge_sounds(verdicts, files)
+    _judge_sounds(verdicts, files, card.sample_rate_hz)
     _judge_duplicates(verdicts, files)
     if left_out := len(list(names.audio_files(root))) - len(listed):
         verdicts.notes.append(Finding("extra", f"{left_out} audio files are not in the table and are left out"))
@@ -260,9 +261,9 @@ def _judge_names(verdicts: _Verdicts, files: list[_File], subset: bool = False) 
             verdicts.add("missing", f"{key} is missing: restore it from the official release", keys=[key])
 
 
-def _judge_sounds(verdicts: _Verdicts, files: list[_File]) -> None:
+def _judge_sounds(verdicts: _Verdicts, files: list[_File], rate_hz: int) -> None:
     """What decoding says of each file."""
-    rate_hz, again = verdicts.card.sample_rate_hz, verdicts.mend
+    again = verdicts.mend
     for file in files:
         sound = file.sound
         if sound.fault:

@@ -287,7 +287,7 @@ def _compare_counts(corpus: Corpus) -> None:
         )
         raise CorpusError(
             f"{corpus.name}: {what} ({'; '.join(wrong[:6])}{' ...' if len(wrong) > 6 else ''}); "
-            f"run `sercore corpora check {corpus.name} --root ...` for the list"
+            f"run `sercore corpora check {corpus.name} --root ...` for the list; a sample of the release is read with check_counts=False"
         )
 
 
