@@ -26,14 +26,17 @@ def roots_of(given: list[str] | None) -> dict[str, Path]:
         BadParameter: one is not NAME=DIR, its folder is not there, or no corpus has that name (exit code 2).
     """
     from sercore.data.card import card_names
+    from sercore.data.own import CARD
 
     roots = {}
     for option in given or ():
         name, equals, folder = option.partition("=")
         if not (name and equals and Path(folder).expanduser().is_dir()):
             raise typer.BadParameter(f"{option!r}: write NAME=DIR with a folder that exists", param_hint="--root")
-        if name not in card_names():
-            raise typer.BadParameter(f"{option!r}: no corpus {name!r}; known: {', '.join(card_names())}", param_hint="--root")
+        if name not in card_names() and not (Path(folder).expanduser() / CARD).is_file():
+            raise typer.BadParameter(
+                f"{option!r}: no corpus {name!r}; known: {', '.join(card_names())}, and folders with a {CARD}", param_hint="--root"
+            )
         roots[name] = Path(folder).expanduser()
     return roots
 

@@ -247,9 +247,12 @@ def load(name: str, root: str | Path | None = None, check_counts: bool = True) -
         folder = folder / entry.home
     if not folder.is_dir():
         raise CorpusError(f"{name}: there is no folder {folder}; {card.access}")
-    if card.name_pattern:
-        names.refuse_other_folder(card, folder)
-    corpus = Corpus(name, folder, entry.read(folder), card)
+    try:
+        corpus = Corpus(name, folder, entry.read(folder), card)
+    except CorpusError:
+        if card.name_pattern:  # what the folder holds instead says more than that nothing was found
+            names.refuse_other_folder(card, folder)
+        raise
     if check_counts and card.expected:
         names.refuse_other_names(card, folder, corpus.items["path"])
     if check_counts:

@@ -89,11 +89,12 @@ def search(case: Case) -> Outcome:
         return Outcome(NOT_FOUND, "the system has no searched hyper-parameters")
     spec = case.spec
     values = {**spec.training.model_dump(), "dropout": spec.model.dropout}
-    for leak in ("tuned_on_test", ""):
-        name = tune.study_name(spec.model_copy(update={"leaks": (leak,) if leak else ()}))
+    searches = tune.study_name(spec.model_copy(update={"leaks": ()})).removesuffix("validation")
+    for objective in ("test", "test_alone", "validation"):
+        name = searches + objective
         chosen = _chosen(name)
         if chosen and all(np.isclose(values[key], value, rtol=1e-5) for key, value in chosen.items()):
-            if leak:
+            if objective != "validation":
                 return Outcome(FOUND, "", (Found(f"the values are those of the search {name}, scored on test speakers", (), declared),))
             folds = ", ".join(map(str, tune.TRIAL_FOLDS))
             return Outcome(
