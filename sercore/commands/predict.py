@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sercore.answers import plain, table
+from sercore.commands.inputs import roots_of
 from sercore.errors import StoreError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def predict(
         return
     if not run or not files:
         raise typer.BadParameter("name a run and at least one recording: sercore predict RUN FILE...", param_hint="RUN FILE...")
-    model = trained.find(run, _roots(root))
+    model = trained.find(run, roots_of(root))
     if not as_json:
         typer.echo(_head(model))
     answers: list[Answer] = []
@@ -101,7 +102,7 @@ def ship(
     everywhere = os.environ.get("SERCORE_CORPORA")
     beside = beside or (Path(everywhere) if everywhere else None)
     for name in names or shipping.RECIPES:
-        folder = shipping.ship(name, _roots(root), beside)
+        folder = shipping.ship(name, roots_of(root), beside)
         model_card.write(name)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         typer.echo(f"wrote {folder} ({size / 1e6:.2f} MB)")
@@ -124,16 +125,6 @@ def cards(
         typer.echo(f"wrote {model_card.write(name)}")
     if not stale:
         typer.echo("the model cards are those of the stored rows")
-
-
-def _roots(given: list[str] | None) -> dict[str, Path]:
-    roots = {}
-    for option in given or ():
-        name, equals, folder = option.partition("=")
-        if not (name and equals and Path(folder).expanduser().is_dir()):
-            raise typer.BadParameter(f"{option!r}: write NAME=DIR with a folder that exists", param_hint="--root")
-        roots[name] = Path(folder).expanduser()
-    return roots
 
 
 def _json(value: Any) -> str:
