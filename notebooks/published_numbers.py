@@ -66,7 +66,8 @@ figures.mean_gains(audit.statements)
 # ## Grids of accuracies
 # An accuracy over $n$ recordings is a whole number of $n$-ths. Printed with $d$ decimals of a per cent, it stands for an interval, half a unit to
 # both sides if it was rounded, one unit upwards if digits were cut off; $n$ *fits* if a multiple of $1/n$ lies in every interval of a group
-# ({mod}`sercore.arithmetic.granularity`). The same holds for averages of equal parts (folds, full batches), with $n$ their size times their number.
+# ({mod}`sercore.arithmetic.granularity`). The same holds for averages of equal parts (folds, full batches), with $n$ their size times their number,
+# and for means of recalls (UA, UAR), with $n$ the number of classes times the least common multiple of their sizes.
 #
 # A number that knows nothing of $n$ fits it with probability $p_n = \min(1, n\,10^{-(d+2)})$, so that $\sum_{m \le n} p_m^N$ sizes up to $n$ would
 # fit $N$ different numbers by chance. A fit is read as one only if that is below one in a hundred and $N \ge 4$; with one decimal, or few numbers,

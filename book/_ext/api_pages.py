@@ -32,7 +32,7 @@ ROOMS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "results": (
         "Results and ledger",
         "Tidy rows, their origin, and the verdicts.",
-        ("manifest", "results", "provenance", "ledger"),
+        ("manifest", "results", "provenance", "ledger", "arithmetic"),
     ),
     "pages": ("Pages and figures", "What a chapter shows.", ("pages", "plots")),
     "rest": ("Publication and the rest", "What stands above the other rooms.", ()),  # with all that no page above names

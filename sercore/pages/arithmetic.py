@@ -32,7 +32,7 @@ def answer(audit: Audit, found: pd.DataFrame) -> str:
     return (
         f"Not in full. Of {len(audit.statements)} averages, ratios, counts and p values that can be computed again from printed rows, "
         f"{counts.get(FOLLOWS, 0)} follow, {counts.get(OFF, 0)} are off by rounding or truncation, {counts.get(FAILS, 0)} do not follow. "
-        f"In {off} of four corpora random-split accuracies with quaternion anti-transfer and those without lie on different grids; "
+        f"In {off} of 4 corpora random-split accuracies with quaternion anti-transfer and those without lie on different grids; "
         f"{equal} of {len(audit.twins)} of the latter are another chapter's values; {impossible} stated splits cannot be made as described."
     )
 
@@ -64,11 +64,10 @@ def browse(found: pd.DataFrame) -> SearchableTable:
 
 
 def kinds_table(found: pd.DataFrame) -> Table:
-    """How many findings (rows) of which kind, by source."""
-    counts = pd.crosstab(found["source"], found["kind"])
-    kinds = [kind for kind in KINDS if kind in counts]
-    rows = [{"source": name} | {kind: str(counts.loc[name, kind] or "") for kind in kinds} for name in SOURCES if name in counts.index]
-    return compact(rows, "Findings by source and kind", "arithmetic-kinds", ("source",))
+    """How many findings of which kind, one row a kind, one column a source."""
+    counts = pd.crosstab(found["kind"], found["source"]).reindex(columns=list(SOURCES), fill_value=0)
+    rows = [{"kind": kind} | {name: str(counts.loc[kind, name] or "") for name in SOURCES} for kind in KINDS if kind in counts.index]
+    return compact(rows, "Findings by kind and source", "arithmetic-kinds")
 
 
 def statements_table(audit: Audit, source: str = "") -> Shown:
@@ -77,7 +76,7 @@ def statements_table(audit: Audit, source: str = "") -> Shown:
     lines = audit.statements.assign(source=[where[ids[0]] for ids in audit.statements["ids"]])
     lines = lines[lines["source"] == source] if source else lines
     rows = [_statement(row) for row in lines.to_dict("records")]
-    failing = [row for row in rows if row["verdict"] == FAILS]
+    failing = [{key: row[key] for key in row if key != "verdict"} for row in rows if row["verdict"] == FAILS]
     shown = compact(
         failing or [{"statement": "all follow"}], f"{len(failing)} of {len(rows)} statements do not follow", "arithmetic-failing"
     )
@@ -92,19 +91,22 @@ def grids_table(audit: Audit, source: str = "") -> Shown:
     decide = [row for row, outcome in zip(rows, lines["outcome"], strict=True) if outcome != "does not decide"]
     rest = [row for row, outcome in zip(rows, lines["outcome"], strict=True) if outcome == "does not decide"]
     what = f"{len(decide)} of {len(rows)} groups of printed accuracies have a grid that says something"
-    shown = compact(decide or [{"table": "no group decides"}], what, "arithmetic-grids", ("table",))
+    shown = compact(decide or [{"table": "no group decides"}], what, "arithmetic-grids")
     return _opened(shown, compact(rest or [{"table": "none"}], "Groups that do not decide", "arithmetic-undecided"), f"{len(rest)} others")
 
 
-def splits_table(audit: Audit, source: str = "") -> Table:
-    """Stated splits against the number of speakers."""
+def splits_table(audit: Audit, source: str = "") -> Shown:
+    """Stated splits that cannot be made, against the number of speakers; those that can below, to be opened."""
     lines = audit.splits[audit.splits["source"] == source] if source else audit.splits
     rows = [
         {"source": row["source"], "system": row["what"], "corpus": row["corpus"], "stated": row["stated"], "there are": row["ours"],
          "as stated": "possible" if row["possible"] else "not possible", "basis": row["basis"]}
         for row in lines.to_dict("records")
     ]  # fmt: skip
-    return compact(rows or [{"source": "no split of this source is checked"}], "Stated splits", "arithmetic-splits")
+    failing, rest = ([row for row in rows if row["as stated"] == how] for how in ("not possible", "possible"))
+    none = [{"source": "none"}]
+    shown = compact(failing or none, f"{len(failing)} of {len(rows)} stated splits cannot be made as stated", "arithmetic-splits")
+    return _opened(shown, compact(rest or none, "Splits that can be made", "arithmetic-possible-splits"), f"{len(rest)} others")
 
 
 def twins_table(audit: Audit) -> Shown:
@@ -180,15 +182,14 @@ def _statement(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _grid(row: dict[str, Any], sizes: dict[str, int]) -> dict[str, Any]:
-    fit, folds = row["fit"], row["folds"]
-    group = ", ".join(
-        part for part in (row["corpus"], f"{row['split']} split" if row["split"] in ("random", "speaker") else "", row["subset"]) if part
-    )
-    found = fit_in_words(fit) + (f" ({row['size_a_fold']:.0f} a fold)" if folds > 1 and row["size_a_fold"] else "")
+    fit = row["fit"]
+    parts = [row["corpus"], f"{row['split']} split" if row["split"] in ("random", "speaker") else "", row["subset"]]
+    parts += [row["metric"] if row["metric"] != "accuracy" else "", f"{row['rows']} rows" if row["rows"] != "all" else ""]
+    each = f" ({row['size_a_fold']:.0f} a fold)" if row["folds"] > 1 and pd.notna(row["size_a_fold"]) else ""
     return {
-        "table": f"{row['source']}, {row['locator']}", "group": f"{group}; {row['rows']} rows" if row["rows"] != "all" else group,
-        "metric": row["metric"], "numbers": f"{fit.numbers} of {fit.decimals} decimals", "consistent with": found,
-        "sizes fitting by chance": f"{fit.by_chance:.1g}", "recordings": sizes.get(row["corpus"], ""),
+        "table": f"{row['source']}, {row['locator']}", "group": ", ".join(part for part in parts if part), "numbers": fit.numbers,
+        "decimals": fit.decimals, "consistent with": fit_in_words(fit) + each, "sizes fitting by chance": f"{fit.by_chance:.1g}",
+        "largest stated size of the corpus": sizes.get(row["corpus"], ""),
     }  # fmt: skip
 
 

@@ -122,10 +122,12 @@ def grids(audit: Audit, largest: int = 1500, split: str = "random") -> Shown:
         for rows, n in found.items():  # labels point away from each other
             left = len(found) > 1 and n == min(found.values())
             side: Any = {"xytext": (-7, 0), "ha": "right"} if left else {"xytext": (7, 0), "ha": "left"}
-            axis.annotate(f"1/{n}", (n, 1.06), textcoords="offset points", va="center", color=ROWS[rows], fontsize=9, **side)
+            axis.annotate(f"1/{n}", (n, 1.06), textcoords="offset points", va="center", color=ROWS[rows], fontsize=9, **side).set_in_layout(
+                False
+            )
         axis.plot(sizes, chance_of_fit(sizes, int(some["decimals"].iloc[0])), color=show.BLACK, lw=1, ls="--", label="chance")
         axis.set_title(f"{corpus}, {table}", **TITLE)
-        axis.set(ylim=(0, 1.15), yticks=(0, 0.5, 1), ylabel="share on grid")
+        axis.set(xlim=(-0.06 * largest, 1.03 * largest), ylim=(0, 1.15), yticks=(0, 0.5, 1), ylabel="share on grid")
         said.append(f"{corpus}: {'; '.join(words)}")
     axes[-1].set_xlabel("n: test-set size, or size times number of equal parts averaged")
     handles, labels = axes[0].get_legend_handles_labels()
@@ -143,8 +145,10 @@ def _shares(axis: Any, sizes: Any, rows: pd.DataFrame, colour: str) -> int | Non
     axis.vlines(sizes[share >= 0.8], 0, share[share >= 0.8], color=colour, lw=0.8, alpha=0.8)
     axis.plot([], [], "s", color=colour, ms=5, label=f"{rows['rows'].iloc[0]} rows")
     whole = sizes[share == 1]
-    axis.plot(whole[:1], np.ones(len(whole[:1])), "v", color=colour, ms=7, clip_on=False)
-    return int(whole[0]) if len(whole) else None
+    if not len(whole):
+        return None
+    axis.plot(whole[:1], [1.0], "v", color=colour, ms=7)
+    return int(whole[0])
 
 
 def parameter_columns(columns: pd.DataFrame) -> Shown:
