@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import logging
 import os
 import shutil
 import tarfile
@@ -50,9 +49,8 @@ def fetch(card: Card, folder: Path, parts: tuple[str, ...] = (), timeout_s: floa
         raise CorpusError(f"{card.name} cannot be downloaded from here; the steps: {card.access}")
     offered = [download.part for download in card.downloads if download.part]
     if (unknown := sorted(set(parts) - set(offered))) or (offered and not parts):
-        raise CorpusError(
-            f"{card.name} comes in parts, name one or more: {', '.join(offered)}{f'; unknown: {unknown[0]}' if unknown else ''}"
-        )
+        which = f"has no part {unknown[0]}" if unknown else "comes in parts"
+        raise CorpusError(f"{card.name} {which}, name one or more with --part: {', '.join(offered) or 'it has none'}")
     target, staging = folder / card.name, folder / STAGING / card.name
     for there in [target / part for part in parts] or [target]:
         if there.exists():
@@ -72,7 +70,7 @@ def fetch(card: Card, folder: Path, parts: tuple[str, ...] = (), timeout_s: floa
 
 def _download(card: Card, download: Download, staging: Path, timeout_s: float, attempts: int) -> Path:
     """The file, whole and with the checksum of the card. Two downloads that agree with each other and not with the card: it has changed."""
-    logging.getLogger(pooch.get_logger().name).setLevel(logging.ERROR)
+    pooch.get_logger().setLevel("ERROR")
     name, seen = PurePosixPath(urlsplit(download.url).path).name, ""
     for _ in range(2):
         transfer = _Transfer(card.name, download, staging / f"{name}.part", timeout_s, attempts)
@@ -128,7 +126,7 @@ class _Transfer:
                 raise _changed(self.corpus, self.download, f"it has {have + int(length)} bytes")
             with open(self.part, "ab" if have else "wb") as file, bar(total=size, label=self.part.stem, unit="B") as shown:
                 shown.update(have)
-                while chunk := answer.read(_CHUNK):
+                while chunk := answer.read1(_CHUNK):  # what is there: a stall loses nothing
                     with refusals_named(self.part):
                         file.write(chunk)
                     shown.update(len(chunk))
