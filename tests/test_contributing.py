@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
+from tests.book.pages import faults_of_chapter
 from tests.contributing import carry_out, commands, insert, sections
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -46,6 +49,15 @@ def test_the_example_works_as_it_is_written(copy, section, shows):
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         said += done.stdout
     assert shows in said
+
+
+def test_the_page_of_the_example_has_what_every_page_has(copy):
+    """A table, a figure with a text and a verdict: what the gate looks for on the built page, here in the executed notebook."""
+    if not (executed := copy / "women_and_men.ipynb").is_file():
+        assert tried(commands(SECTIONS["Add a chapter"])[0], copy).returncode == 0
+    data = [out.get("data", {}) for cell in nbformat.read(executed, as_version=4).cells for out in cell.get("outputs", [])]
+    shown = "".join(f'<div class="cell_output">{one.get("text/html") or one.get("text/markdown", "")}</div>' for one in data)
+    assert faults_of_chapter(BeautifulSoup(shown, "html.parser")) == []
 
 
 def test_the_grid_of_the_example_is_asked_for_plain_rows_only(copy):
