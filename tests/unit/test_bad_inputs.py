@@ -81,8 +81,9 @@ def test_a_recording_that_is_changed_is_caught(bench):
 
 
 LIMIT = """
+import resource as limits
 def full(*_):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (400, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    limits.setrlimit(limits.RLIMIT_FSIZE, (400, limits.getrlimit(limits.RLIMIT_FSIZE)[1]))
 {where}
 """
 #: Where in a run the system takes no more bytes -> how to get there, and the file that is then named.
