@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercore.data.audio import AUDIO_ENDINGS
 from sercore.data.items import item_table
+from sercore.data.names import recordings
 
 EMOTIONS = {
     "01": "neutral", "02": "calm", "03": "happiness", "04": "sadness",
     "05": "anger", "06": "fear", "07": "disgust", "08": "surprise",
 }  # fmt: skip
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
-NAME = re.compile(r"^03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])$")
+NAME = re.compile(r"Actor_[^/]*/03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
 
 
 def read(root: Path) -> pd.DataFrame:
@@ -35,17 +35,13 @@ def read(root: Path) -> pd.DataFrame:
         CorpusError: nothing under the folder fits the naming scheme.
     """
     rows = []
-    for path in sorted(root.glob("Actor_*/*")):
-        match = NAME.match(path.stem)
-        if not match or path.suffix.lower() not in AUDIO_ENDINGS:
-            continue
+    for path, match in recordings(root, NAME):
         emotion, intensity, statement, repetition, actor = match.groups()
-        relative = path.relative_to(root)
         rows.append(
             {
-                "item_id": "ravdess/" + relative.with_suffix("").as_posix(),
-                "source_id": path.stem,
-                "path": relative.as_posix(),
+                "item_id": f"ravdess/{match[0]}",
+                "source_id": Path(path).stem,
+                "path": path,
                 "speaker": str(int(actor)),
                 "gender": "male" if int(actor) % 2 else "female",
                 "emotion": EMOTIONS[emotion],
