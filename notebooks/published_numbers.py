@@ -108,7 +108,8 @@ display(tables.places_table(audit, shown))
 # independent: they share recordings, networks and baselines, and are often the best of several cells.
 #
 # ## Every finding
-# Search for a table, a corpus or a word; the columns sort. *Why* is what a finding means for somebody who repeats the study.
+# Search for a table, a corpus or a word; the columns sort. *Why* says what a finding rests on, and what it means for somebody who repeats
+# the study.
 
 # %%
 tables.browse(shown)

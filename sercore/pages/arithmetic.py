@@ -18,6 +18,9 @@ from sercore.ledger.page import SearchableTable
 from sercore.pages import tables
 from sercore.provenance import Shown, Table
 
+#: Kinds whose `ours` is a value and then the readings that were tried.
+AVERAGES = ("does not follow", "off by rounding")
+
 
 def answer(audit: Audit, found: pd.DataFrame) -> str:
     """The page in a few sentences.
@@ -58,8 +61,10 @@ def browse(found: pd.DataFrame) -> SearchableTable:
         marked = sum(i in contradicted for i in ids)
         name = (ids[0] + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")) if ids else "no number of its own"
         row = {"source": line["source"], "id": name, "where": f"{line['source']}, {line['place']}", "number": line["what"]}
-        row |= {"published": line["printed"], "ours": line["ours"], "verdict": line["kind"], "basis": line["basis"]}
-        rows.append(row | {"why": line["consequence"] + (f"; {marked} inconsistent in the ledger" if marked else "")})
+        ours, _, readings = line["ours"].partition("; ") if line["kind"] in AVERAGES else (line["ours"], "", "")
+        row |= {"published": line["printed"], "ours": ours, "verdict": line["kind"]}
+        why = [line["basis"], readings, line["consequence"], f"{marked} inconsistent in the ledger" if marked else ""]
+        rows.append(row | {"why": ". ".join(part[:1].upper() + part[1:] for part in why if part) + "."})
     return SearchableTable(rows, KINDS, SOURCES, provenance.of_printed())
 
 
