@@ -132,6 +132,19 @@ def positional(n_folds: int) -> Callable[[pd.DataFrame, int], Masks]:
     return masks
 
 
+def positional_files(items: pd.DataFrame, fold: int) -> Masks:
+    """The released generator over single recordings in a drawn order, whoever speaks: one fold of 70, 20 and 10 %.
+
+    Args:
+        items: item table; `item_id` decides the order, which was drawn anew each time in the released code and is fixed here.
+        fold: 0.
+    """
+    order = items.sort_values("item_id").index.to_numpy()[np.random.default_rng(20260603).permutation(len(items))]
+    _, validation, test = positional_cut(len(items), 1, fold)
+    of_test, of_validation = (pd.Series(items.index.isin(order[side]), index=items.index) for side in (test, validation))
+    return of_test, of_validation
+
+
 def positional_leaks(corpus: str) -> tuple[str, ...]:
     """The leaks that a run on positional folds of a corpus has to declare."""
     return tuple(POSITIONAL[corpus]["leaks"])

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from sercore.data.folds import FOLD_TABLES, Masks, by_speakers, positional
+from sercore.data.folds import FOLD_TABLES, Masks, by_speakers, positional, positional_files
 from sercore.data.overlaps import COLUMNS, PERMITTED_BY, overlaps, permitting_leak
 from sercore.errors import LeakError, SplitError
 from sercore.spec import SplitSpec, digest
@@ -109,6 +109,7 @@ SCHEMES: dict[str, tuple[int, Callable[[pd.DataFrame, int], Masks]]] = {
     "positional_1": (1, positional(1)),
     "positional_2": (2, positional(2)),
     "positional_4": (4, positional(4)),
+    "positional_files": (1, positional_files),
 }
 #: Ending of a scheme whose recordings are dealt to the sides whoever speaks, in the sizes of the scheme.
 SHUFFLED = "_shuffled"

@@ -10,7 +10,7 @@ from sercore.data.folds import FOLD_TABLES, POSITIONAL, positional_cut, position
 from sercore.data.items import item_table
 from sercore.data.splits import DEFAULT_SCHEME, n_folds, split_plan
 from sercore.errors import LeakError, SplitError
-from sercore.spec import LEAKS, SplitSpec, digest
+from sercore.spec import LEAKS, PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec, digest
 from tests.emotion_trees import NAMES
 
 #: Scheme -> corpus it is for, fingerprint of the table, and of the plans on four recordings a speaker. A change of either changes what
@@ -177,6 +177,26 @@ def test_positional_folds_of_tess_cut_a_person_in_two():
 def test_positional_folds_of_tess_undeclared_are_caught():
     with pytest.raises(LeakError, match="speaker overlap 'YAF'.*declare the leak 'speaker_overlap'"):
         plans("tess", "positional_1")
+
+
+def test_positional_files_mix_everybody_and_need_the_declaration():
+    (plan,) = plans("ravdess", "positional_files", ("speaker_overlap",), per_speaker=60)
+    assert [len(side) for side in (plan.train, plan.validation, plan.test)] == [1008, 288, 144]
+    shuffled = recordings("ravdess", 60).sample(frac=1, random_state=3)
+    again = split_plan(shuffled, SplitSpec(scheme="positional_files"), ("speaker_overlap",))
+    assert again.fingerprint == plan.fingerprint, "and do not go by the order of the table"
+    with pytest.raises(LeakError, match="speaker_overlap"):
+        plans("ravdess", "positional_files")
+
+
+@pytest.mark.parametrize("source", ["thesis", "qat_waspaa2023"])
+@pytest.mark.parametrize("corpus", POSITIONAL)
+def test_positional_folds_are_the_protocol_paper_of_the_thesis(source, corpus):
+    leaks = PAPER_LEAKS[source]
+    split = SplitSpec(scheme="positional_1")
+    spec = RunSpec(data=DataSpec(corpus=corpus), split=split, model=ModelSpec(name="any"), leaks=leaks, source=source)
+    assert spec.protocol == "paper"
+    assert split_plan(recordings(corpus), split, leaks).found == positional_leaks(corpus)
 
 
 def test_positional_folds_of_another_corpus_are_refused():
