@@ -99,16 +99,18 @@ def to_rest(text: str) -> str:
 
 
 def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Before napoleon: everything that is no doctest as reStructuredText."""
+    """Before napoleon: everything that is no doctest and no equation as reStructuredText; an equation is an indented paragraph."""
     del app, what, name, obj, options
     blocks: list[tuple[bool, list[str]]] = []
-    in_example = False
+    as_it_is, before, last = False, "", ""
     for line in lines:
-        in_example = line.lstrip().startswith(">>>") or (in_example and bool(line.strip()))
-        if not blocks or blocks[-1][0] != in_example:
-            blocks.append((in_example, []))
+        equation = line.startswith("    ") and not before and bool(last) and not last.startswith(" ")
+        as_it_is = equation or line.lstrip().startswith(">>>") or (as_it_is and bool(line.strip()))
+        if not blocks or blocks[-1][0] != as_it_is:
+            blocks.append((as_it_is, ["::", ""] if equation else []))
         blocks[-1][1].append(line)
-    lines[:] = [line for example, block in blocks for line in (block if example else to_rest("\n".join(block)).split("\n"))]
+        before, last = line.strip(), line or last
+    lines[:] = [line for raw, block in blocks for line in (block if raw else to_rest("\n".join(block)).split("\n"))]
 
 
 def prepare(app: Sphinx, config: Any) -> None:

@@ -133,7 +133,7 @@ def stored_section(root: Path, titles: Mapping[str, str], behind: Mapping[str, i
         old = behind.get(folder.name, 0)
         rows.append(
             [
-                f"[{titles.get(folder.name, folder.name)}](runs/{folder.name})",
+                f"[{titles.get(folder.name, folder.name)}](runs/{folder.name}.md)",
                 f"{len(groups)}, {len(runs)}",
                 f"{sum(float(run['seconds'] or 0) for run in runs) / 3600:.1f}",
                 f"{ended[0]} to {ended[-1]}" if ended else "",

@@ -60,6 +60,12 @@ def test_doctests_are_left_alone():
     assert lines == ["Adds\\_.", "", ">>> a_ | b", "'x_'", "", "Then c\\_."]
 
 
+def test_equations_stay_as_they_were_written():
+    lines = ["A sum_.", "", "    s_ = a_1 * b|c", "", "Args:", "    a_: x_.", ""]
+    api_pages.process_docstring(None, "function", "f", None, None, lines)
+    assert lines == ["A sum\\_.", "", "::", "", "    s_ = a_1 * b|c", "", "Args:", "    a\\_: x\\_.", ""]
+
+
 def test_an_unresolved_name_is_caught():
     page = '<code class="xref py py-func docutils literal"><span>gone()</span></code><a href="#x"><code class="xref py-func">f</code></a>'
     assert unresolved(BeautifulSoup(page, "html.parser")) == ["gone()"]

@@ -157,6 +157,14 @@ def test_every_stored_group_has_its_runs_and_its_spec():
             assert group["spec"]["data"]["corpus"] == group["about"]["corpus"], name
 
 
+def test_pages_of_shipped_networks_name_their_group():
+    for model in (PROJECT / "sercore/shipped").glob("*/model.json"):
+        made = json.loads(model.read_text())
+        page = (PROJECT / f"book/model_cards/{model.parent.name}.md").read_text()
+        assert f"[`{made['group']}`](#{anchor(made['chapter'], made['group'], True)})" in page
+        assert f"seed {made['seed']}" in page
+
+
 # ---------------------------------------------------------------------------------------------------------------------- the built pages
 @pytest.fixture(scope="module")
 def site() -> Path:

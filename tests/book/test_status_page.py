@@ -59,7 +59,7 @@ def test_a_chapter_made_with_other_versions_is_said(tmp_path):
 def test_stored_runs_are_listed_and_stale_ones_named():
     folders = [p.parent.name for p in (PROJECT / "book/results").glob("*/groups.csv")]
     text = status_page.stored_section(PROJECT, {}, {}, "")
-    assert all(f"(runs/{name})" in text for name in folders)
+    assert all(f"(runs/{name}.md)" in text for name in folders)
     assert text.count("| current |") == len(folders)
     assert "3 by code that behaves otherwise: stale" in status_page.stored_section(PROJECT, {}, {folders[0]: 3}, "")
 
