@@ -74,8 +74,8 @@ def write_state(root: Path, now: Mapping[str, Any], profile: str, titles: Mappin
             numbers_section(now),
             "**Stored from full runs**, in the repository:",
             runs_section(now["groups"]),
-            "{.made-from}\nfrom: [the published numbers and settings](runs/inputs.md) and [the stored runs](runs.md), with their specifications "
-            "and revisions",
+            "{.made-from}\nfrom: [published numbers and settings](runs/inputs.md) and [the stored runs](runs.md), with their "
+            "specifications and revisions",
             "**Run by this build:**",
             build_section(root, profile, titles),
             "",
