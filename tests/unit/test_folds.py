@@ -144,6 +144,27 @@ def test_positional_folds_test_whom_the_released_code_tested(corpus, folds):
     assert all(len(plan.train) + len(plan.validation) + len(plan.test) == len(recordings(corpus, 10)) for plan in made)
 
 
+#: The same plans, whole: also who is in which half of TESS, and the drawn files.
+POSITIONAL_PLANS = {
+    ("ravdess", "positional_1"): "b1a00860049fdf72",
+    ("ravdess", "positional_4"): "238eda2d6503dcdb",
+    ("emodb", "positional_1"): "4c7dac80786efdcb",
+    ("emodb", "positional_4"): "a1b177ecc054c449",
+    ("iemocap", "positional_1"): "6437bb40b026a255",
+    ("iemocap", "positional_4"): "258c5c4086eddaf2",
+    ("tess", "positional_1"): "986f05a10ddeb35c",
+    ("tess", "positional_2"): "41ee3be9f7796c9e",
+    ("tess", "positional_4"): "8dbfa354d146b25d",
+    ("ravdess", "positional_files"): "5459b7ba7ab129d3",
+}
+
+
+@pytest.mark.parametrize(("corpus", "scheme"), [*((c, f"positional_{k}") for c, k in TESTED), ("ravdess", "positional_files")])
+def test_positional_plans_stay_as_they_are(corpus, scheme):
+    made = plans(corpus, scheme, ("speaker_overlap",), per_speaker=10)
+    assert digest([plan.fingerprint for plan in made]) == POSITIONAL_PLANS[corpus, scheme]
+
+
 def test_the_one_fold_of_ravdess_has_sixty_test_files():
     (plan,) = plans("ravdess", "positional_1", per_speaker=60)
     assert len(plan.test) == 60
