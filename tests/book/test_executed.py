@@ -1,6 +1,6 @@
 """nbval runs the executed chapters again, from the stored runs, and compares every output: a page's numbers are given twice or not at all.
 
-Figures and sounds are compared by their presence; times and what was found in the store differ from run to run.
+Figures and sounds are compared by their presence, progress bars not at all; times and what was found in the store differ from run to run.
 """
 
 import os
@@ -21,18 +21,8 @@ SANITISE = PROJECT / "tests" / "book" / "nbval.cfg"
 
 def again(*notebooks: Path) -> subprocess.CompletedProcess:
     """nbval on executed notebooks, in a process of its own; a chapter's store is the project's, wherever the notebook lies."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout",
-        "600",
-    ]
+    plugins = ["-p", "no:cacheprovider", "-p", "tests.book.nbval_progress"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "--nbval", "--nbval-current-env"]
     store = os.environ.get("SERCORE_STORE") or PROJECT / "store"
     environment = {**os.environ, "SERCORE_STORE": str(Path(store).resolve()), "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"}
     arguments = ["--nbval-cell-timeout", "600", "--nbval-sanitize-with", str(SANITISE), f"--rootdir={PROJECT}", *map(str, notebooks)]
@@ -67,10 +57,11 @@ def a_notebook(path: Path, *cells: tuple[str, str]) -> Path:
 
 def test_an_altered_output_and_a_cell_that_crashes_are_caught(tmp_path):
     told = ("print('4 runs: 0 found in the store, 4 run now; 7 s')", "4 runs: 4 found in the store, 0 run now; 0 s\n")
-    sound = a_notebook(tmp_path / "sound.ipynb", ("print('UAR', 45.8)", "UAR 45.8\n"), told)
+    bar = "import sys; print('half of it', file=sys.stderr)"
+    sound = a_notebook(tmp_path / "sound.ipynb", ("print('UAR', 45.8)", "UAR 45.8\n"), told, (bar, ""))
     edited = a_notebook(tmp_path / "edited.ipynb", ("print('UAR', 45.8)", "UAR 54.8\n"))
     crashed = a_notebook(tmp_path / "crashed.ipynb", ("raise LookupError('no such row')", ""))
     done = again(sound, edited, crashed)
     assert done.returncode == 1
-    for part in ("UAR 54.8", "LookupError: no such row", "2 failed, 2 passed"):
+    for part in ("UAR 54.8", "LookupError: no such row", "2 failed, 3 passed"):
         assert part in outcome(done)
