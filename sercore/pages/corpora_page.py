@@ -26,8 +26,10 @@ def corpora_page() -> str:
         f"{len(cards)} corpora can be read. Of {verified} a real copy has passed the check; the layout of the others is that of the "
         "documentation which each names, and is not verified before a copy has been seen."
     )
-    rows = [[f"[{c.name}](#corpus-{_anchor(c.name)})", c.task, _number(c.files), _number(_speakers(c)), _layout(c)] for c in cards]
-    return "\n\n".join([head, _table(["corpus", "task", "files", "speakers", "layout"], rows), *(section(card) for card in cards)]) + "\n"
+    rows = [
+        [f"[{c.name}](#corpus-{_anchor(c.name)})", c.task, _number(c.files), _number(_speakers(c)), _download(c), _layout(c)] for c in cards
+    ]
+    return "\n\n".join([head, _table(["corpus", "task", "files", "speakers", "`corpora fetch`", "layout"], rows), *(section(card) for card in cards)]) + "\n"
 
 
 def section(card: Card) -> str:
@@ -94,6 +96,11 @@ def _needs(leaks: tuple[str, ...]) -> str:
 
 def _layout(card: Card) -> str:
     return "verified" if card.layout_verified else "not verified"
+
+
+def _download(card: Card) -> str:
+    size = sum(download.size_bytes for download in card.downloads)
+    return f"{size / 1e6:,.0f} MB" if size else "steps only"
 
 
 def _recordings(card: Card) -> str:
