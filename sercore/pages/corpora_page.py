@@ -29,7 +29,8 @@ def corpora_page() -> str:
     rows = [
         [f"[{c.name}](#corpus-{_anchor(c.name)})", c.task, _number(c.files), _number(_speakers(c)), _download(c), _layout(c)] for c in cards
     ]
-    return "\n\n".join([head, _table(["corpus", "task", "files", "speakers", "`corpora fetch`", "layout"], rows), *(section(card) for card in cards)]) + "\n"
+    overview = _table(["corpus", "task", "files", "speakers", "`corpora fetch`", "layout"], rows)
+    return "\n\n".join([head, overview, *(section(card) for card in cards)]) + "\n"
 
 
 def section(card: Card) -> str:
