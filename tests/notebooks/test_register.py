@@ -90,7 +90,7 @@ def committed_outputs(folder) -> list[str]:
         name for name in names if name.endswith(".ipynb") or name.startswith(("_build/", "book/chapters/", "book/_generated/", "store/"))
     ]
     texts = [name for name in names if name.startswith("notebooks/") and name.endswith(".py")]
-    return made + [name for name in texts if re.search(r"base64,|image/png|\"outputs\"", (folder / name).read_text(encoding="utf-8"))]
+    return made + [name for name in texts if re.search(r"base64,|image/png|\"output_type\"", (folder / name).read_text(encoding="utf-8"))]
 
 
 def test_no_output_is_in_git(project):
