@@ -104,7 +104,8 @@ def test_a_turn_keeps_its_label_scores_text_and_dialogue(whole):
     assert len(excited) == 1041
     assert set(excited["emotion"]) == {"happiness"}
     first = turns.loc["iemocap/Ses01F_impro01_F000"]
-    assert (first["valence"], first["arousal"], first["dominance"]) == (1.0, 1.0, 1.0)
+    ninth = turns.loc["iemocap/Ses04M_impro01_F000"]
+    assert (ninth["valence"], ninth["arousal"], ninth["dominance"]) == (5.0, 1.0, 1.5)
     assert (first["text"], first["session"], first["scenario"]) == ("Line 0.", "Session1", "improvised")
     assert first["source_id"] == "Ses01F_impro01"
     assert np.isnan(first["start_s"]), "the file is cut already: times of the dialogue must not cut it again"
