@@ -37,7 +37,9 @@ def runs_section(groups: Sequence[Mapping[str, Any]]) -> str:
         + [f"{g['folds']} x {g['seeds']}", g["uar"], g["last run (UTC)"], g["device"]]
         for g in groups
     ]
-    return table(["system", "corpus", "rules", "folds x seeds", "UAR", "last run (UTC)", "device"], rows)
+    shown = table(["system", "corpus", "rules", "folds x seeds", "UAR", "last run (UTC)", "device"], rows)
+    made_from = "[published numbers and settings](runs/inputs.md) and [the stored runs](runs.md), with their specifications and revisions"
+    return f"{shown}\n\n{{.made-from}}\nfrom: {made_from}"
 
 
 def build_section(root: Path, profile: str, titles: Mapping[str, str]) -> str:
@@ -74,8 +76,6 @@ def write_state(root: Path, now: Mapping[str, Any], profile: str, titles: Mappin
             numbers_section(now),
             "**Stored from full runs**, in the repository:",
             runs_section(now["groups"]),
-            "{.made-from}\nfrom: [published numbers and settings](runs/inputs.md) and [the stored runs](runs.md), with their "
-            "specifications and revisions",
             "**Run by this build:**",
             build_section(root, profile, titles),
             "",

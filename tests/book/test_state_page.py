@@ -25,7 +25,8 @@ def test_numbers_are_counted_by_verdict_and_source():
 
 def test_stored_runs_are_listed_with_date_and_device():
     shown = runs_section([GROUP | {"last run (UTC)": "2026-01-02 03:04", "device": "cpu"}])
-    assert shown.splitlines()[-1] == "| A\\|B | ravdess | strict, definition | 5 x 10 | 50.0 % | 2026-01-02 03:04 | cpu |"
+    assert shown.splitlines()[-1].startswith("from: [published numbers and settings](runs/inputs.md)")
+    assert shown.splitlines()[-4] == "| A\\|B | ravdess | strict, definition | 5 x 10 | 50.0 % | 2026-01-02 03:04 | cpu |"
     assert runs_section([]) == "No full run is stored yet."
 
 
