@@ -165,6 +165,8 @@ def _unpack(file: Path, to: Path, inside: str) -> None:
         raise CorpusError(f"{file.name}: {error}: do not use this archive") from error
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise CorpusError(f"{file.name} cannot be unpacked ({error}): remove it and run the command again") from error
+    if not (unpacked / inside).is_dir():
+        raise CorpusError(f"{file.name} holds no folder {inside}: it is another archive than the card says")
     _put_in_place(unpacked / inside, to)
     shutil.rmtree(unpacked, ignore_errors=True)
     file.unlink()

@@ -253,6 +253,13 @@ def test_an_archive_that_is_none_is_an_error(server, tmp_path):
     assert not (tmp_path / "fsdd").exists()
 
 
+def test_an_archive_without_the_folder_is_an_error(server, tmp_path):
+    server.content = tar(FILES)
+    with pytest.raises(CorpusError, match="a.tar.gz holds no folder LibriSpeech"):
+        get(card(server, inside="LibriSpeech"), tmp_path)
+    assert not (tmp_path / "fsdd").exists()
+
+
 def test_what_is_there_is_never_written_over(server, tmp_path):
     server.content = tar(FILES)
     (tmp_path / "fsdd").mkdir()
