@@ -84,7 +84,8 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True, sub
 
     Returns:
         The report. Kinds of finding: misnamed, misplaced, extra, twice (two endings), missing; undecodable, other_container,
-        sampling_rate, dual_mono, stereo, silent, duplicate_audio; count (only where the card lists no names); subset, resampled.
+        sampling_rate, dual_mono, stereo, silent, duplicate_audio; unlabelled; count (only where the card lists no names); subset,
+        resampled.
 
     Raises:
         CorpusError: no such corpus or folder, or nothing in the folder belongs to it.
@@ -117,7 +118,10 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True, sub
     items = entry.read(root)
     if entry.images is not None:
         entry.images(root, items)
-    return _report(verdicts, str(root), len(files) or len(items), _labels(card, items), subset)
+    if card.label_files and card.task == "emotion" and not entry.folder:
+        _judge_labels(verdicts, files, set(items["path"]))
+    found = len(items) if entry.folder else len(files) or len(items)  # a shared folder holds more than this corpus
+    return _report(verdicts, str(root), found, _labels(card, items), subset)
 
 
 def _check_own(name: str, root: Path, progress: bool) -> CorpusReport:
@@ -259,6 +263,14 @@ def _judge_names(verdicts: _Verdicts, files: list[_File], subset: bool = False) 
     for key in expected if not subset else ():
         if key not in first:
             verdicts.add("missing", f"{key} is missing: restore it from the official release", keys=[key])
+
+
+def _judge_labels(verdicts: _Verdicts, files: list[_File], labelled: set[str]) -> None:
+    """Recordings that the label files do not know; a reader leaves them out."""
+    for file in files:
+        if file.name not in labelled and not names.name_fault(verdicts.card, file.key):
+            where = f"no label in {verdicts.card.label_files}"
+            verdicts.add("unlabelled", f"{file.name} has {where}: restore the label files of the release", [file])
 
 
 def _judge_sounds(verdicts: _Verdicts, files: list[_File], rate_hz: int) -> None:

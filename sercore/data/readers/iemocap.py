@@ -15,6 +15,7 @@ import pandas as pd
 
 from sercore.data.items import item_table
 from sercore.data.names import recordings
+from sercore.errors import CorpusError
 
 #: `xxx`: the listeners did not agree.
 EMOTIONS = {
@@ -45,12 +46,13 @@ def read(root: Path, label_map: Mapping[str, str] = EMOTIONS) -> pd.DataFrame:
         are the listeners' means, 1 to 5. Extra columns: `label` (the release's code) and `scenario` (improvised, scripted). Not decoded.
 
     Raises:
-        CorpusError: no labelled turn is under the folder.
+        CorpusError: no turn is under the folder, or none of them has a label.
     """
     labels: dict[str, dict[str, tuple[str, ...]]] = {}
     said: dict[str, dict[str, str]] = {}
     rows = []
-    for path, match in recordings(root, NAME):
+    turns = list(recordings(root, NAME))
+    for path, match in turns:
         dialog, turn, speaker = match["dialog"], match["turn"], f"Ses0{match['session']}{match['who']}"
         if dialog not in labels:
             folder = root / f"{match['top']}Session{match['session']}/dialog"
@@ -77,6 +79,8 @@ def read(root: Path, label_map: Mapping[str, str] = EMOTIONS) -> pd.DataFrame:
                 "scenario": {"impro": "improvised", "script": "scripted"}[match["kind"]],
             }
         )
+    if turns and not rows:
+        raise CorpusError(f"none of the {len(turns)} turns in {root} has a label: restore SessionN/dialog/EmoEvaluation of the release")
     return item_table(rows)
 
 
