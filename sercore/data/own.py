@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections import Counter
@@ -102,7 +103,9 @@ def _from_table(own: OwnCard, root: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{table} cannot be read ({error}): it is the table that {CARD} names, as UTF-8 text") from error
     head = text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=";" if ";" in head and "," not in head else ",", restkey="", restval="")
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=";" if ";" in head and "," not in head else ",", restkey="", restval=""
+    )
     columns = reader.fieldnames or []
     if missing := [column for column in ("path", "speaker", own.task) if column not in columns]:
         raise CorpusError(f"{table} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {', '.join(columns) or 'none'}")

@@ -28,6 +28,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         self.content, self.moods, self.asked, self.ranges = b"", [], [], True
+        self.ended = threading.Event()
         super().__init__(("127.0.0.1", 0), Answer)
 
     @property
@@ -57,7 +58,7 @@ class Answer(BaseHTTPRequestHandler):
         if mood == "stall":
             self.wfile.write(half)
             self.wfile.flush()
-            time.sleep(2)
+            self.server.ended.wait(30)
         else:
             self.wfile.write(half if mood == "cut" else body[first:])
 
@@ -70,6 +71,7 @@ def server():
     with Server() as server:
         threading.Thread(target=partial(server.serve_forever, poll_interval=0.02), daemon=True).start()
         yield server
+        server.ended.set()
         server.shutdown()
 
 
@@ -152,7 +154,9 @@ def test_a_cut_download_goes_on_where_it_broke_off(server, tmp_path):
 
 def test_a_stalled_download_is_taken_up_again(server, tmp_path):
     server.content, server.moods = tar(FILES), ["stall"]
+    start = time.monotonic()
     get(card(server), tmp_path)
+    assert time.monotonic() - start < 20
     assert whole(tmp_path) == FILES
     assert server.asked[1].startswith("bytes=")
 

@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sercore.__main__ import app
@@ -145,6 +149,24 @@ def test_each_mistake_in_a_table_is_one_clear_error(arguments, says, tmp_path):
     with pytest.raises(CorpusError, match=says) as caught:
         load("office", table(tmp_path, **arguments))
     assert "\n" not in str(caught.value)
+
+
+LETTERS = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters='/\\"')
+NAMES = st.text(LETTERS, min_size=1, max_size=20).filter(lambda name: name.strip() == name and not name.startswith("."))
+
+
+@settings(deadline=None, max_examples=25)
+@given(names=st.lists(NAMES, min_size=1, max_size=5, unique_by=str.casefold), who=NAMES)
+def test_names_of_any_script_are_read_back_or_refused_in_one_line(names, who):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for seed, name in enumerate(names):
+            write_sound(root / f"{name}.wav", seed, seconds=0.01)
+        rows = [f'"{name}.wav","{who}",{label}' for name, label in zip(names, ["happy", "angry"] * 3, strict=False)]
+        (root / "recordings.csv").write_text("\n".join(["path,speaker,emotion", *rows]), encoding="utf-8")
+        items = load("office", carded(root, table="recordings.csv")).items
+        assert sorted(items["path"]) == sorted(f"{name}.wav" for name in names)
+        assert set(items["speaker"]) == {who}
 
 
 def test_a_number_that_is_none_is_an_error(tmp_path):
