@@ -97,6 +97,7 @@ def refuse_other_folder(card: Card, root: Path) -> None:
     """
     depth = max(3, card.name_pattern.count("/") + 1 + bool(card.audio_folder))
     near = [path for path in islice(_near(root, depth), _LOOKED_AT) if path.suffix.lower() in card.endings]
+    near = near or list(islice(audio_files(root, card.endings), _LOOKED_AT))  # deeper down, or behind many other files
     if any(re.fullmatch(card.name_pattern, key_of(card, root, path)) for path in near):
         return
     if not near:

@@ -76,6 +76,21 @@ def test_no_layout_is_called_verified_before_a_real_copy_was_seen(name):
     assert load_card(name).layout_source
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if not CORPORA[n].folder])
+def test_the_folder_of_one_corpus_given_for_another_is_named(trees, name):
+    with pytest.raises(CorpusError, match=rf"ravdess: .* holds recordings of {name}, none of ravdess: give --root {name}="):
+        load("ravdess", trees(name))
+
+
+def test_four_class_counts_are_those_of_the_literature():
+    """Neutral, happiness, sadness and anger, as counted for the seven corpora of the HuMP-CAT comparison."""
+    counts = {
+        "iemocap_4_excited": 5531, "ravdess": 672, "tess": 1600, "emodb": 339, "emovo": 336, "mesd": 576, "savee": 300,
+    }  # fmt: skip
+    four = ("neutral", "happiness", "sadness", "anger")
+    assert {name: sum(load_card(name).classes[emotion] for emotion in four) for name in counts} == counts
+
+
 def test_a_missing_recording_is_caught(tmp_path):
     root = stand_up("savee", tmp_path)
     (root / "AudioData/JE/su07.wav").unlink()
