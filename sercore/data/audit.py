@@ -18,7 +18,7 @@ from sercore.data.audio import decode, samples_id
 from sercore.data.card import Card, load_card
 from sercore.data.findings import CorpusReport, Count, Finding
 from sercore.data.overlaps import KINDS, overlaps, permitting_leak
-from sercore.data.splits import SplitPlan
+from sercore.data.splits import SplitPlan, n_folds
 from sercore.errors import CorpusError
 from sercore.progress import bar
 
@@ -134,7 +134,16 @@ def _check_own(name: str, root: Path, progress: bool) -> CorpusReport:
     _judge_duplicates(verdicts, files)
     if left_out := len(list(names.audio_files(root))) - len(listed):
         verdicts.notes.append(Finding("extra", f"{left_out} audio files are not in the table and are left out"))
+    verdicts.notes.append(Finding("split", _split_of(corpora.Corpus(name, root, items, card))))
     return _report(verdicts, str(root), len(items), _labels(card, items))
+
+
+def _split_of(corpus: corpora.Corpus) -> str:
+    """The split to take where nothing else is asked for."""
+    if (speakers := corpus.items["speaker"].nunique()) < 3:
+        return f"{speakers} speakers are too few to keep training, validation and test apart, which takes three"
+    scheme = corpora.default_scheme(corpus)
+    return f"take {scheme} ({n_folds(scheme, corpus.items)} folds) where nothing else is asked for"
 
 
 def _labels(card: Card, items: pd.DataFrame) -> list[tuple[str, str]]:

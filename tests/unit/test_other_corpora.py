@@ -121,6 +121,7 @@ def test_what_is_heard_is_the_file_and_the_fingerprint_tells_labels_apart(name, 
 def test_one_name_of_each_corpus_is_read_as_it_is_meant(tmp_path):
     row = item(tiny("fsdd", tmp_path / "f"), "7_lucas_4")
     assert (row["word"], row["speaker"], row["session"], row["path"]) == ("seven", "lucas", "test", "recordings/7_lucas_4.wav")
+    assert item(load("fsdd", tmp_path / "f", check_counts=False), "7_lucas_5")["session"] == "train"
     commands = tiny("speech_commands", tmp_path / "s")
     sides = {row["item_id"].removeprefix("speech_commands/"): row["session"] for _, row in commands.items.iterrows()}
     assert sides["cat/00176480_nohash_0"] == "validation"

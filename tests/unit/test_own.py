@@ -203,8 +203,9 @@ def test_the_check_hears_every_recording(tmp_path):
     root = table(tmp_path)
     report = check_corpus("office", root, progress=False)
     assert (report.ok, report.files.found) == (True, 16)
+    assert [note.message for note in report.notes] == ["take leave_one_speaker_out (4 folds) where nothing else is asked for"]
     write_sound(root / "ada/not_listed.wav", 99)
-    assert [note.kind for note in check_corpus("office", root, progress=False).notes] == ["extra"]
+    assert [note.kind for note in check_corpus("office", root, progress=False).notes] == ["extra", "split"]
     (root / "ben/angry_1.wav").write_bytes((root / "ben/angry_1.wav").read_bytes()[:500])
     shutil.copy(root / "ben/happy_1.wav", root / "dan/happy_1.wav")
     kinds = sorted(problem.kind for problem in check_corpus("office", root, progress=False).problems)
