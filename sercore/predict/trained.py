@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from sercore import experiment, signals
-from sercore.data.card import load_card
+from sercore.data.card import Card, card_names, load_card
 from sercore.data.corpora import Corpus
 from sercore.data.items import EMOTIONS
 from sercore.data.splits import split_plan
@@ -64,6 +64,7 @@ class Trained:
         name: as it was asked for; `networks`: one or more; `spec`: of the first; `labels`: the K classes in order.
         heard: audio id -> side of the split in each network, one letter a network (SIDES); None where it is not known.
         shipped: is it a shipped model.
+        own_card: of a training corpus of one's own, which has no card in the package.
     """
 
     name: str
@@ -72,11 +73,12 @@ class Trained:
     labels: tuple[str, ...]
     heard: Mapping[str, str] | None
     shipped: bool
+    own_card: Card | None = None
 
     @property
     def sample_rate_hz(self) -> int:
         """Rate of the training corpus: recordings are brought to it."""
-        return load_card(self.spec.data.corpus).sample_rate_hz
+        return (self.own_card or load_card(self.spec.data.corpus)).sample_rate_hz
 
     @property
     def whole_up_to_s(self) -> float:
@@ -162,13 +164,15 @@ def _from_store(run_id: str, roots: Mapping[str, str | Path], store: RunStore) -
     network = replace(network, fold=spec.split.fold)
     try:
         corpus = experiment.load_corpus(spec.data.corpus, str(roots.get(spec.data.corpus, "")))
-    except CorpusError:
+    except CorpusError as error:
+        if (own := spec.data.corpus) not in card_names():
+            raise StoreError(f"run {run_id} was trained on {own!r}, a corpus of one's own: give --root {own}=DIR ({error})") from error
         return Trained(run_id, (network,), spec, labels, None, False)
     record = store.finished(run_id) or {}
     if corpus.fingerprint() != record["data_fingerprint"]:
-        return Trained(run_id, (network,), spec, labels, None, False)
+        return Trained(run_id, (network,), spec, labels, None, False, corpus.card)
     familiar, heard = training_side(corpus, spec, network.normaliser)
-    return Trained(run_id, (replace(network, familiar=familiar),), spec, labels, heard, False)
+    return Trained(run_id, (replace(network, familiar=familiar),), spec, labels, heard, False, corpus.card)
 
 
 def training_side(

@@ -235,6 +235,23 @@ def test_a_run_goes_through_to_its_record(tmp_path, monkeypatch):
     assert json.loads(again.stdout)["run_id"] == record["run_id"]
 
 
+def test_a_network_trained_on_it_answers_for_other_recordings(tmp_path, monkeypatch):
+    monkeypatch.setenv("SERCORE_STORE", str(tmp_path / "store"))
+    root = folders(tmp_path / "office")
+    spec = {"data": {"corpus": "office"}, "split": {"scheme": "leave_one_speaker_out"}, "model": {"name": "lstm_sa_h32"}}
+    (tmp_path / "spec.yml").write_text(yaml.safe_dump({**spec, "training": {"epochs": 1, "batch_size": 4}}))
+    mine = ["--root", f"office={root}", "--json"]
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "spec.yml"), "--quiet", *mine])
+    assert done.exit_code == 0, done.stderr
+    run, heard = json.loads(done.stdout)["run_id"], str(write_sound(tmp_path / "other.wav", 7, 8000, seconds=1))
+    said = CliRunner().invoke(app, ["predict", run, heard, "--quiet", *mine])
+    assert said.exit_code == 0, said.stderr
+    assert json.loads(said.stdout)["model"]["sample_rate_hz"] == 16000
+    alone = CliRunner().invoke(app, ["predict", run, heard])
+    assert alone.exit_code == 1
+    assert "was trained on 'office', a corpus of one's own: give --root office=DIR" in alone.stderr
+
+
 def test_the_check_is_asked_for_by_name(tmp_path):
     root = table(tmp_path)
     done = CliRunner().invoke(app, ["corpora", "check", "office", "--root", str(root), "--json", "--quiet"])
