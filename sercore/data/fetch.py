@@ -57,6 +57,9 @@ def fetch(card: Card, folder: Path, parts: tuple[str, ...] = (), timeout_s: floa
             raise CorpusError(f"{there} is there already: `sercore corpora check {card.name} --root {target}` says whether it is whole")
     with refusals_named(staging):
         staging.mkdir(parents=True, exist_ok=True)
+        needed = sum(download.size_bytes for download in wanted) - sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+        if (free := shutil.disk_usage(staging).free) < needed:
+            raise CorpusError(f"{card.name} needs {needed / 1e6:,.0f} MB more in {folder}, {free / 1e6:,.0f} MB are free: make room there")
         try:
             with filelock.FileLock(staging.with_suffix(".lock"), timeout=0):
                 for download in wanted:

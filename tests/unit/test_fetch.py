@@ -272,6 +272,14 @@ def test_what_is_there_is_never_written_over(server, tmp_path):
     assert server.asked == []
 
 
+def test_a_disk_that_is_too_small_is_said_before_anything_is_downloaded(server, tmp_path, monkeypatch):
+    server.content = tar(FILES)
+    monkeypatch.setattr("sercore.data.fetch.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(CorpusError, match="fsdd needs 0 MB more in .*, 0 MB are free: make room"):
+        get(card(server), tmp_path)
+    assert server.asked == []
+
+
 def test_parts_come_one_by_one_into_one_folder(server, tmp_path):
     server.content = tar({"LibriSpeech/dev-clean/1.flac": b"1", "LibriSpeech/SPEAKERS.TXT": b"all"})
     parted = card(server, inside="LibriSpeech", part="dev-clean")

@@ -3,11 +3,13 @@
 import gzip
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sercore.data import names
 from sercore.data.audit import check_corpus
 from sercore.data.card import load_card
 from sercore.data.corpora import CORPORA, find_corpora, load
@@ -95,6 +97,37 @@ def test_a_sample_is_read_only_where_that_is_said(name, tmp_path):
     sample = check_corpus(name, root, progress=False, subset=True)
     assert sample.problems == []
     assert "subset" in [note.kind for note in sample.notes]
+
+
+def fitting(name, root):
+    """The card of a release that is exactly what lies in the folder."""
+    card, items = load_card(name), load(name, root, check_counts=False).items
+    parts = names.part_counts(card, root)
+    stated = {
+        "files": sum(parts.values()) or len(items),
+        "classes": dict(Counter(items[card.task])) if card.classes else {},
+        "speakers": dict(Counter(items["speaker"])) if card.speakers else {},
+        "n_speakers": items["speaker"].nunique() if card.n_speakers else 0,
+        "parts": parts,
+        "expected": (),
+    }
+    return card.model_copy(update=stated)
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if load_card(name).files])
+def test_a_whole_release_passes_and_one_file_less_is_caught(name, tmp_path, monkeypatch):
+    root = TREES[name](tmp_path / "c")
+    card = fitting(name, root)
+    for module in ("corpora", "audit"):
+        monkeypatch.setattr(f"sercore.data.{module}.load_card", lambda _: card)
+    items = load(name, root).items
+    report = check_corpus(name, root, progress=False)
+    assert (report.problems, report.files.found) == ([], card.files)
+    if CORPORA[name].images is None:
+        (root / items["path"].iloc[0]).unlink()
+        with pytest.raises(CorpusError, match="1 recording|counts differ"):
+            load(name, root)
+        assert {problem.kind for problem in check_corpus(name, root, progress=False).problems} == {"count"}
 
 
 @pytest.mark.parametrize("name", TREES)
