@@ -23,8 +23,8 @@ def corpora_page() -> str:
     cards = [load_card(name) for name in CORPORA]
     verified = sum(card.layout_verified for card in cards)
     head = (
-        f"{len(cards)} corpora can be read. Of {verified} a real copy has passed the check; the layout of the others is that of the "
-        "documentation which each names, and is not verified before a copy has been seen."
+        f"{len(cards)} corpora can be read. Of {verified} a real copy (or a sample, where its section says so) has passed the check; the "
+        "layout of the others is that of the documentation which each names, and is not verified before a copy has been seen."
     )
     rows = [
         [f"[{c.name}](#corpus-{_anchor(c.name)})", c.task, _number(c.files), _number(_speakers(c)), _download(c), _layout(c)] for c in cards
