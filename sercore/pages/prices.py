@@ -119,13 +119,13 @@ def table(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")
     for source in shown:
         origin = "stored" if source.origin == STORED else source.origin
         for corpus in dict.fromkeys(source.results.groups["corpus"]):
-            rows += [{"from": origin, "corpus": corpus} | _in_words(row) for row in prices(source.results, corpus).to_dict("records")]
-    kept = {(row["corpus"], row["condition"]) for row in rows if row["from"] == "stored"}
+            rows += [{"from": f"{origin}, {corpus}"} | _in_words(row) for row in prices(source.results, corpus).to_dict("records")]
+    kept = {(row["from"], row["condition"]) for row in rows}
     for corpus in corpora:
-        waiting = [name for name in CONDITIONS if (corpus, name.replace("_", " ")) not in kept]
+        waiting = [name for name in CONDITIONS if (f"stored, {corpus}", name.replace("_", " ")) not in kept]
         if len(waiting) == len(CONDITIONS):
             waiting = ["all conditions"]
-        rows += [{"from": "promised", "corpus": corpus, "condition": name.replace("_", " "), "UAR [95 %]": "not run"} for name in waiting]
+        rows += [{"from": f"promised, {corpus}", "condition": name.replace("_", " "), "UAR [95 %]": "not run"} for name in waiting]
     caption = "The price of each leak, in points of UAR, paired over speakers"
     return compact(rows, caption, "prices", ("UAR [95 %]", "price [95 %]"), _origin(shown))
 
@@ -141,8 +141,8 @@ def _in_words(row: dict) -> dict[str, str]:
     priced = pd.notna(row["price"])
     words["price [95 %]"] = f"{100 * row['price']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]" if priced else ""
     words["p (Holm)"] = f"{row['p_holm']:.2g}" if pd.notna(row["p_holm"]) else ""
-    words |= {"finding": finding(row), "recordings, speakers": f"{row['recordings']}, {row['speakers']}"}
-    return words | {"folds x seeds": f"{row['folds']} x {row['seeds']}"}
+    extent = f"{row['recordings']}, {row['speakers']}, {row['folds']}, {row['seeds']}"
+    return words | {"finding": finding(row), "recordings, speakers, folds, seeds": extent}
 
 
 def answer(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")) -> str:

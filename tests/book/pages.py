@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
@@ -45,7 +46,7 @@ def useful_alt(text: str | None) -> bool:
 
 def broken_links(page: Path, soup: BeautifulSoup, site: Path) -> list[str]:
     """Internal links, pictures, scripts and styles that lead nowhere, fragments included."""
-    broken = []
+    broken, own = [], anchors_of(soup)
     for element, attribute in [*((e, "href") for e in soup.select("a[href], link[href]")), *((e, "src") for e in soup.select("[src]"))]:
         address = str(element[attribute])
         if re.match(r"[a-z]+:|//", address) or address in ("", "#"):
@@ -54,14 +55,21 @@ def broken_links(page: Path, soup: BeautifulSoup, site: Path) -> list[str]:
         target = (page.parent / unquote(path.split("?")[0])).resolve() if path.split("?")[0] else page
         there = target.is_file() and target.is_relative_to(site)
         needs_anchor = bool(fragment) and target.suffix == ".html"
-        if not there or (needs_anchor and not _has_anchor(target, fragment, soup if target == page else None)):
+        if not there or (needs_anchor and unquote(fragment) not in (own if target == page else anchors(target, target.stat().st_mtime_ns))):
             broken.append(address)
     return broken
 
 
-def _has_anchor(target: Path, fragment: str, soup: BeautifulSoup | None) -> bool:
-    soup = soup or parse(target)
-    return soup.find(id=unquote(fragment)) is not None or soup.find(attrs={"name": unquote(fragment)}) is not None
+def anchors_of(soup: BeautifulSoup) -> frozenset[str]:
+    """Names of places in a page that a link can lead to."""
+    return frozenset(str(element[key]) for key in ("id", "name") for element in soup.find_all(attrs={key: True}))
+
+
+@lru_cache(maxsize=256)
+def anchors(page: Path, changed: int) -> frozenset[str]:
+    """`anchors_of` a file, read once: every page links to every other. `changed` is its time, so that an edited page is read again."""
+    del changed
+    return anchors_of(parse(page))
 
 
 def remote_assets(soup: BeautifulSoup) -> list[str]:
