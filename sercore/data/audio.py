@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 from sercore.errors import CorpusError
 from sercore.progress import bar
@@ -63,6 +64,22 @@ def decode(path: Path, start: int = 0, count: int = -1, mend: str = _MEND, chann
     if not np.isfinite(mono).all():
         raise CorpusError(f"{path}: sample {start + int(np.argmin(np.isfinite(mono)))} is not finite (NaN or infinite): {mend}")
     return np.ascontiguousarray(mono), rate
+
+
+def resample(samples: np.ndarray, sample_rate_hz: int, to_hz: int) -> np.ndarray:
+    """A waveform at another sampling rate, by the SoX resampler (high quality, no phase shift).
+
+    Args:
+        samples: mono, shape (N,), float32 in [-1, 1].
+        sample_rate_hz: of the samples, in hertz.
+        to_hz: the rate wanted; that of the samples gives them as they are.
+
+    Returns:
+        Shape (round(N * to_hz / sample_rate_hz),), float32; peaks may exceed 1 by a little.
+    """
+    if to_hz == sample_rate_hz:
+        return samples
+    return soxr.resample(np.asarray(samples, dtype=np.float32), sample_rate_hz, to_hz, quality="HQ")
 
 
 def samples_id(samples: np.ndarray, sample_rate_hz: int) -> str:
