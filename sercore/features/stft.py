@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import pad
 
-REVISION = 1
+REVISION = 2
 #: Input of multi-time-scale convolution as the authors' code computes it: 1024 / 512 samples at 16 kHz, power law of 2/3. Settings of
 #: `hann_magnitude`, whose defaults are those of the text (thesis ch. 4).
 MTS_RELEASED = {"window_ms": 64.0, "hop_ms": 32.0, "power": 2 / 3}
@@ -60,7 +60,7 @@ def stft_magnitude(
     tail = -(waveforms.shape[1] + 2 * edge - window) % hop
     padded = pad(waveforms, (edge, edge + tail))
     spectra = torch.stft(padded, window, hop, window, shape, center=False, return_complex=True)  # (B, F, T)
-    magnitudes = spectra.abs().transpose(1, 2) / shape.sum()
+    magnitudes = _magnitude(spectra).transpose(1, 2) / shape.sum()
     if drop_nyquist and window % 2 == 0:
         magnitudes = magnitudes[..., :-1]
     if frames is None:
@@ -106,10 +106,15 @@ def hann_magnitude(
     shape = torch.hann_window(window, periodic=True, dtype=waveforms.dtype, device=waveforms.device)
     padded = pad(waveforms, (window // 2, window // 2))
     spectra = torch.stft(padded, window, hop, window, shape, center=False, return_complex=True).transpose(1, 2)  # (B, T, F)
+    magnitudes = _magnitude(spectra)
+    return magnitudes if power == 1 else magnitudes**power
+
+
+def _magnitude(spectra: torch.Tensor) -> torch.Tensor:
+    """|X|, any shape. torch's complex abs takes several times as long as the rest of a short transform, but has a gradient at 0."""
     if spectra.requires_grad:
-        return spectra.abs() ** power
-    squares = spectra.real.square().add_(spectra.imag.square())  # torch's complex abs takes several times as long
-    return squares.sqrt_() if power == 1 else squares.pow_(power / 2)
+        return spectra.abs()
+    return spectra.real.square().add_(spectra.imag.square()).sqrt_()
 
 
 def _sizes(waveforms: torch.Tensor, sample_rate_hz: int, window_ms: float, hop_ms: float) -> tuple[int, int]:

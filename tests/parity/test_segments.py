@@ -124,7 +124,7 @@ def test_where_the_released_code_cuts(cut, starts):
     assert released_starts(*cut) == starts
 
 
-# Tolerance: of the largest value; float32 on both sides, measured 4e-7.
+# Tolerance: of the largest value; float32 on both sides, measured 2e-7, with the power law (steep near 0) 4e-6.
 @pytest.mark.parametrize(
     ("settings", "window", "hop", "power"), [({}, 320, 160, 1), (MTS_RELEASED, 1024, 512, 2 / 3), ({"power": 2}, 320, 160, 2)]
 )
@@ -133,7 +133,7 @@ def test_input_of_chapter_4_equals_librosas(speech, settings, window, hop, power
     ours = hann_magnitude(torch.from_numpy(speech[None, :n]), RATE, **settings)[0].numpy()
     theirs = np.abs(librosa.stft(speech[:n], n_fft=window, hop_length=hop)).T ** power
     assert ours.shape == theirs.shape == (1 + n // hop, window // 2 + 1)
-    assert np.abs(ours - theirs).max() <= 2e-6 * theirs.max()
+    assert np.abs(ours - theirs).max() <= (2e-5 if power < 1 else 2e-6) * theirs.max()
 
 
 @pytest.mark.parametrize("wrong", [{"window_ms": 64.0, "hop_ms": 32.0}, {**MTS_RELEASED, "power": 1 / 3}, {**MTS_RELEASED, "hop_ms": 31.0}])
