@@ -29,12 +29,11 @@ _DEFAULT = FeatureSpec()
 
 
 def mfcc_chroma_batch(
-    waveforms: Sequence[np.ndarray], sample_rate_hz: int, spec: FeatureSpec = _DEFAULT, *, tuning: float | None = None, batch: int = 4
+    waveforms: Sequence[np.ndarray], sample_rate_hz: int, spec: FeatureSpec = _DEFAULT, *, tuning: float | None = None, batch: int = 3
 ) -> list[np.ndarray]:
     """Mel-frequency cepstral coefficients and chroma of many recordings (ResLSTM-SA paper, Sec. II; definition in `cepstral`).
 
-    Recordings of unequal length stand side by side with zeros behind the shorter: frames are centred with zeros beyond the ends
-    anyway, and frames behind a recording's last are silenced, so the padding changes nothing.
+    Recordings of unequal length stand side by side with empty frames behind the shorter, which change nothing.
 
     Args:
         waveforms: mono, each of shape (N_i,), float in [-1, 1], all at one rate.
@@ -80,44 +79,42 @@ def _count(samples: int, window: int, hop: int) -> int:
 
 
 class _PowerSpectra:
-    """Power spectra of a batch, in memory that is asked for once: fresh pages for every batch would cost more than the transforms."""
+    """Power spectra of a batch, in one transform, and in memory that is asked for once: fresh pages would cost more than the transform."""
 
     def __init__(self, window: int, hop: int, batch: int, longest: int) -> None:
         self.window, self.hop = window, hop
         self.shape = torch.hann_window(window, periodic=True)
-        self.samples = torch.empty(batch, longest + 2 * (window // 2))
-        frames = batch * _count(longest, window, hop)
-        self.windowed = torch.empty(frames, window)
-        self.spectra = torch.empty(frames, window // 2 + 1, dtype=torch.complex64)
-        self.power = torch.empty(frames, window // 2 + 1)
+        self.padded = torch.zeros(longest + 2 * (window // 2))
+        rows, bins = batch * _count(longest, window, hop), window // 2 + 1
+        self.windowed, self.power = torch.empty(rows, window), torch.empty(rows, bins)
+        self.spectra = torch.empty(rows, bins, dtype=torch.complex64)
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> torch.Tensor:
-        """Shape (B, T, F), overwritten by the next call; zeros stand behind the shorter of the recordings."""
-        edge = self.window // 2
-        padded = self.samples[: len(waveforms), : max(len(w) for w in waveforms) + 2 * edge]
-        for row, samples in zip(padded.numpy(), waveforms, strict=True):
-            row[:edge], row[edge : edge + len(samples)], row[edge + len(samples) :] = 0, samples, 0
-        cut = padded.unfold(1, self.window, self.hop)  # (B, T, window), a view
-        rows = cut.shape[0] * cut.shape[1]
-        torch.mul(cut, self.shape, out=self.windowed[:rows].view(cut.shape))
-        spectra = torch.fft.rfft(self.windowed[:rows], out=self.spectra[:rows])
-        power = torch.mul(spectra.real, spectra.real, out=self.power[:rows])
-        return power.addcmul_(spectra.imag, spectra.imag).view(*cut.shape[:2], -1)
+        """Shape (B, T, F), overwritten by the next call; nothing in the frames behind the last of a shorter recording."""
+        counts = [_count(len(w), self.window, self.hop) for w in waveforms]
+        rows, edge = len(counts) * max(counts), self.window // 2
+        windowed = self.windowed[:rows]
+        for samples, count, frames in zip(waveforms, counts, windowed.view(len(counts), max(counts), -1), strict=True):
+            whole = self.padded[: len(samples) + 2 * edge]
+            whole[edge : edge + len(samples)] = torch.as_tensor(samples)
+            whole[edge + len(samples) :] = 0
+            torch.mul(whole.unfold(0, self.window, self.hop), self.shape, out=frames[:count])
+            frames[count:] = 0
+        spectra = torch.fft.rfft(windowed, out=self.spectra[:rows])
+        power = torch.mul(spectra.real, spectra.real, out=self.power[:rows]).addcmul_(spectra.imag, spectra.imag)
+        return power.view(len(counts), max(counts), -1)
 
 
 def _batch(
     waveforms: Sequence[np.ndarray], rate: int, spec: FeatureSpec, tuning: float | None, power_spectra: _PowerSpectra
 ) -> list[np.ndarray]:
-    counts = [_count(len(w), power_spectra.window, power_spectra.hop) for w in waveforms]
-    power = power_spectra(waveforms)
-    for spectra, count in zip(power, counts, strict=True):
-        spectra[count:] = 0  # the first frame behind a recording still reaches into it; it must tell neither tuning nor loudness
-    parts = [_cepstra(power, rate, power_spectra.window, spec)]
+    power, window = power_spectra(waveforms), power_spectra.window
+    parts = [_cepstra(power, rate, window, spec)]
     if spec.n_chroma:
         tunings = _tunings(power, rate, spec.n_chroma) if tuning is None else [tuning] * len(waveforms)
-        parts.append(_chroma(power, rate, power_spectra.window, spec.n_chroma, tunings))
+        parts.append(_chroma(power, rate, window, spec.n_chroma, tunings))
     both = torch.cat(parts, dim=-1).numpy()
-    return [frames[:count].copy() for frames, count in zip(both, counts, strict=True)]
+    return [frames[: _count(len(w), window, power_spectra.hop)].copy() for frames, w in zip(both, waveforms, strict=True)]
 
 
 def _cepstra(power: torch.Tensor, rate: int, window: int, spec: FeatureSpec) -> torch.Tensor:
