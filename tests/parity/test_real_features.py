@@ -4,12 +4,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 from sercore.data.audio import decode, resample
+from sercore.features import cepstral_batch
 from sercore.features.cepstral import mfcc_chroma
 from sercore.features.cepstral_batch import mfcc_chroma_batch
 from sercore.features.segments import cut_forward, segment_magnitudes
@@ -99,3 +101,13 @@ def test_batched_frames_of_real_speech_equal_the_references(corpora_root):
             reference = mfcc_chroma(samples, rate)
             np.testing.assert_allclose(found[:, :34], reference[:, :34], atol=0.02, err_msg=path.name)
             np.testing.assert_allclose(found[:, 34:], reference[:, 34:], atol=2e-3, err_msg=path.name)
+
+
+def test_where_the_tuning_hangs_by_a_rounding_it_is_librosas_of_the_same_spectra(corpora_root):
+    """A recording with two equally full cells: from librosa's own spectra, which differ in the last digit, comes another tuning."""
+    samples, rate = recording(corpora_root, "ravdess/Actor_01/03-01-08-01-01-01-01")
+    power = cepstral_batch._PowerSpectra(4096, 2048, 1, len(samples))([samples])
+    theirs = librosa.estimate_tuning(S=np.ascontiguousarray(power[0].numpy().T), sr=rate, bins_per_octave=12)
+    assert cepstral_batch._tunings(power, rate, 12) == [pytest.approx(theirs, abs=1e-9)]
+    (batched,), reference = mfcc_chroma_batch([samples], rate), mfcc_chroma(samples, rate)
+    np.testing.assert_allclose(batched[:, :34], reference[:, :34], atol=0.02)
