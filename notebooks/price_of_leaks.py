@@ -41,8 +41,8 @@ display(tables.compact([{"condition": name.replace("_", " "), "what is done": te
 # %% [markdown]
 # ## Method
 # A run goes the same way under each condition; a leak is declared in its specification, and without the declaration the split plan or the
-# sealed evaluator refuses it ({doc}`corpora_and_protocols`). Nothing else differs: the network, the seeds, the number of epochs, the sizes
-# of the three sides. Hyper-parameters are those that the search on validation speakers chose under strict; only *tuned on test* (and *all
+# sealed evaluator refuses it ({doc}`corpora_and_protocols`). Nothing else differs: the network, the seeds, the number of epochs and, but
+# for the level filter and the copies (below), the sizes of the three sides. Hyper-parameters are those that the search on validation speakers chose under strict; only *tuned on test* (and *all
 # leaks*) takes those of a second search of the same budget whose score is the UAR of the test speakers.
 #
 # Some leaks need a word. *Speaker overlap* deals the recordings to the sides whoever speaks, in the sizes of the strict sides, copies of one
@@ -113,7 +113,8 @@ display(Markdown("**Verdict.** " + prices.answer(shown)))
 # - Leaks through segments of one recording and through pre-training are not here: these recordings are not cut, and nothing is pre-trained.
 # - The search of strict is not nested: its validation speakers are tested in other folds. This is the same in every condition.
 #
-# The full run, with RAVDESS (speech) and EmoDB below one folder, takes about four hours of one core and 200 MB of disk:
+# The full run, with RAVDESS (speech) and EmoDB below one folder, has 450 runs and two searches a corpus: by estimate four to five hours of one core
+# and 200 MB of disk:
 #
 # ```
 # make full CHAPTER=price_of_leaks CORPORA=<folder>

@@ -70,10 +70,17 @@ def reslstm_sa(
     folds = folds or (FULL_FOLDS if full else 2)
     seeds = seeds or (FULL_SEEDS.get((corpus, protocol), 5) if full else 2)
     leaks = PAPER_LEAKS["reslstm2026"] if protocol == "paper" else ()
+    return _runs(corpus, full, DEFAULT_SCHEME[corpus], leaks, systems, folds, seeds, variant)
+
+
+def _runs(
+    corpus: str, full: bool, scheme: str, leaks: tuple[str, ...], systems: Sequence[str], folds: int, seeds: int, variant: str
+) -> list[RunSpec]:
+    """One spec a seed, system and fold, in this order."""
     return [
         RunSpec(
             data=DataSpec(corpus=corpus),
-            split=SplitSpec(scheme=DEFAULT_SCHEME[corpus], fold=fold),
+            split=SplitSpec(scheme=scheme, fold=fold),
             model=ModelSpec(name=system, variant="definition" if system in BASELINES else variant),
             training=TrainingSpec() if full else QUICK_TRAINING,
             leaks=leaks,
@@ -118,21 +125,10 @@ def price_of_leaks(
     if protocol not in CONDITIONS:
         raise SpecError(f"no condition is called {protocol!r}; known: {', '.join(CONDITIONS)}")
     condition, full = CONDITIONS[protocol], profile == "full"
-    return [
-        RunSpec(
-            data=DataSpec(corpus=corpus),
-            split=SplitSpec(scheme=condition.scheme(DEFAULT_SCHEME[corpus]), fold=fold),
-            model=ModelSpec(name=system, variant="definition" if system in BASELINES else variant),
-            training=TrainingSpec() if full else QUICK_TRAINING,
-            leaks=condition.leaks,
-            source="reslstm2026",
-            seed=seed,
-        )
-        for seed in range(seeds or (5 if full else 1))
-        for system in systems or ("reslstm_sa_h32",)
-        for fold in range(folds or (FULL_FOLDS if full else 4))  # all folds of the embedded corpus: prices are paired over speakers
-        if system not in BASELINES or seed == 0
-    ]
+    scheme = condition.scheme(DEFAULT_SCHEME[corpus])
+    folds = folds or (FULL_FOLDS if full else 4)  # all folds of the embedded corpus: prices are paired over speakers
+    seeds = seeds or (5 if full else 1)
+    return _runs(corpus, full, scheme, condition.leaks, systems or ("reslstm_sa_h32",), folds, seeds, variant)
 
 
 GRIDS: dict[str, Callable[..., list[RunSpec]]] = {

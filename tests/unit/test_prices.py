@@ -81,11 +81,16 @@ def test_left_out_recordings_are_counted_by_class():
 def test_the_answer_is_of_stored_rows_only():
     live = Source(THIS_BUILD, made())
     assert prices.answer([live], ["emodb"]) == "Not run in full on emodb."
-    said = prices.answer([live, Source(STORED, made())], ["emodb", "ravdess"])
+    whole = dict.fromkeys(CONDITIONS, 0) | GAINS
+    said = prices.answer([live, Source(STORED, made(gains=whole))], ["emodb", "ravdess"])
     assert "all leaks together add +40.0 points" in said
     assert "speaker overlap is the dearest, +30.0 points" in said
     assert said.endswith("Not run in full on ravdess.")
-    assert prices.answer([Source(STORED, made(seeds=4))], ["emodb"]) == "Not run in full on emodb."
+    assert prices.answer([Source(STORED, made(gains=whole, seeds=4))], ["emodb"]) == "Not run in full on emodb."
+
+
+def test_an_answer_from_a_part_of_the_conditions_is_caught():
+    assert prices.answer([Source(STORED, made())], ["emodb"]) == "Not run in full on emodb."
 
 
 def test_missing_conditions_are_shown_as_not_run():
