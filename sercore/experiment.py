@@ -138,7 +138,8 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
     try:
         seed = train.derive_seed(spec.seed, spec.split.fold)
         torch.manual_seed(train.derive_seed(seed, "initial weights"))
-        model = models.build_for(spec, prepared.train.frames[0].shape[1], len(prepared.labels)).to(where)
+        n_frames, n_features = prepared.train.frames[0].shape
+        model = models.build_for(spec, n_features, len(prepared.labels), n_frames).to(where)
         label = f"{spec.model.name} fold {spec.split.fold} seed {spec.seed}"
         with bar(total=spec.training.epochs, label=label, unit="epoch") if progress else _Silent() as shown:
             result = train.fit(
@@ -169,6 +170,7 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
         "best_epoch": result.best_epoch,
         "validation_uar": best["validation_uar"],
         "parameters": sum(p.numel() for p in model.parameters()),
+        "input_shape": [n_frames, n_features],  # of the first training item; the others may have other numbers of frames
     }
 
 

@@ -15,9 +15,7 @@ from sercore.features.normaliser import Normaliser
 from sercore.spec import RunSpec
 from sercore.train import Examples, derive_seed
 
-#: Recordings that never rise above this are what the leak `level_filter` leaves out (the released code of MTS and AT; that of
-#: RH-emo and quaternion anti-transfer has 0.005).
-LEVEL_FILTER_PEAK = 0.05
+_NORMALISERS = {"per_dimension": Normaliser.fit, "scalar": Normaliser.fit_scalar, "maximum": Normaliser.fit_maximum}
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,13 @@ def prepare(spec: RunSpec, corpus: Corpus, jobs: int = 1) -> Prepared:
     labels = class_labels(corpus.items, spec.data.task)
     table = corpus.items
     if "level_filter" in spec.leaks:
-        table = table[corpus.peaks().to_numpy() > LEVEL_FILTER_PEAK]
+        table = table[corpus.peaks().to_numpy() > spec.data.level_filter_peak]
     items = table.set_index("item_id", drop=False)
     plan = split_plan(table, spec.split, spec.leaks)
     features = corpus_features(corpus, spec.features, jobs)
     learnt_from = {**plan.sides, "train": (*plan.train, *plan.copies)}
     fitted_on = table["item_id"] if "global_normaliser" in spec.leaks else learnt_from["train"]
-    normaliser = Normaliser.fit([features[i] for i in fitted_on])
+    normaliser = _NORMALISERS[spec.features.normaliser]([features[i] for i in fitted_on])
     number = {label: k for k, label in enumerate(labels)}
     sides = {}
     for side, ids in learnt_from.items():

@@ -57,7 +57,8 @@ def load_network(run_id: str, store: RunStore | None = None) -> tuple[nn.Module,
         raise StoreError(f"run {run_id} ({spec.model.name}) has no weights: name a run of {', '.join(models.MODELS)}")
     tensors = load_file(file)
     normaliser = Normaliser(tensors.pop("normaliser.mean").numpy(), tensors.pop("normaliser.deviation").numpy())
-    model = models.build_for(spec, len(normaliser.mean), len(record["labels"]))
+    n_frames, n_features = record.get("input_shape") or (0, len(normaliser.mean))
+    model = models.build_for(spec, n_features, len(record["labels"]), n_frames)
     try:
         model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 Variant = Literal["definition", "released"]
 Task = Literal["emotion", "speaker", "word", "noise", "instrument", "quality", "digit", "object"]
@@ -40,10 +40,25 @@ PAPER_LEAKS: dict[str, tuple[str, ...]] = {
 }
 
 
+def later(default: Any, **limits: Any) -> Any:
+    """A field that was added after the first runs: at its default it is left out of every dump, so that those runs keep their names."""
+    return Field(default, json_schema_extra={"later": True}, **limits)
+
+
 class Part(BaseModel):
     """Base of every part of a spec: frozen, and a misspelt field is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        unused = {
+            name
+            for name, field in fields.items()
+            if isinstance(field.json_schema_extra, dict) and "later" in field.json_schema_extra and getattr(self, name) == field.default
+        }
+        return {name: value for name, value in handler(self).items() if name not in unused}
 
 
 class DataSpec(Part):
@@ -52,6 +67,12 @@ class DataSpec(Part):
     corpus: str = Field(min_length=1, description="name in sercore.data.corpora.CORPORA")
     task: Task = Field("emotion", description="column of the item table that is the label")
     shuffle_labels: bool = Field(False, description="permute the training and validation labels: a control that must fall to chance")
+    level_filter_peak: float = later(
+        0.05,
+        gt=0,
+        lt=1,
+        description="what the leak level_filter leaves out: recordings that never rise above it; chapters 6 and 7 take 0.005",
+    )
 
 
 class SplitSpec(Part):
@@ -68,14 +89,17 @@ class FeatureSpec(Part):
     states no value).
     """
 
-    kind: Literal["mfcc_chroma", "stft"] = Field(
-        "mfcc_chroma", description="stft reads window_ms and hop_ms only; the papers take 16 and 8"
+    kind: Literal["mfcc_chroma", "stft", "hann_stft"] = Field(
+        "mfcc_chroma", description="stft and hann_stft read window_ms and hop_ms; anti-transfer takes 16 and 8, multi-time-scale 20 and 10"
     )
     window_ms: float = Field(4096 / 48, gt=0, le=1000)
     hop_ms: float = Field(2048 / 48, gt=0, le=1000)
     n_mfcc: int = Field(34, ge=1, le=128)
     n_chroma: int = Field(12, ge=0, le=48)
     n_mels: int = Field(128, ge=2, le=512)
+    power: float = later(1.0, gt=0, le=4, description="exponent of the magnitudes of hann_stft")
+    pad_to_s: float = later(0.0, ge=0, le=60, description="silence is added at the end up to this length; longer is an error; 0 adds none")
+    normaliser: Literal["per_dimension", "scalar", "maximum"] = later("per_dimension")
 
     @model_validator(mode="after")
     def _hop_fits(self) -> FeatureSpec:
@@ -89,12 +113,62 @@ class FeatureSpec(Part):
         return self.n_mfcc + self.n_chroma
 
 
+class ScaleSpec(Part):
+    """Branches of a multi-time-scale convolution (thesis ch. 4)."""
+
+    time_factors: tuple[float, ...] = Field((0.7, 1.0, 1.428), min_length=1, description="one a branch, the unscaled 1 among them")
+    frequency_factors: tuple[float, ...] | None = Field(None, description="one a branch; None leaves the frequency axis as it is")
+    normalise_gain: bool = False
+    scale_penalty: float = Field(0.0, ge=0)
+    active: Literal["always", "train", "evaluate"] = "always"
+    scale_map: bool = False
+
+    @model_validator(mode="after")
+    def _factors_fit(self) -> ScaleSpec:
+        factors = (*self.time_factors, *(self.frequency_factors or ()))
+        if any(factor <= 0 for factor in factors):
+            raise ValueError(f"scale factors must be above 0, got {', '.join(f'{f:g}' for f in factors)}")
+        if len(self.frequency_factors or self.time_factors) != len(self.time_factors):
+            raise ValueError(f"{len(self.time_factors)} time factors but {len(self.frequency_factors or ())} frequency factors")
+        branches = list(zip(self.time_factors, self.frequency_factors or (1.0,) * len(self.time_factors), strict=True))
+        if len(set(branches)) < len(branches):
+            raise ValueError(f"two branches have the same factors: {self.label}")
+        if (1.0, 1.0) not in branches:
+            raise ValueError(f"the unscaled branch, factor 1, must be among {self.label}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The factors and whatever differs from the plain layer, in few signs, fit for a file name.
+
+        Example:
+            >>> ScaleSpec(time_factors=(0.5, 1, 2), normalise_gain=True).label
+            '0.5_1_2-gain'
+        """
+        parts = ["_".join(f"{f:g}" for f in self.time_factors)]
+        parts += ["f" + "_".join(f"{f:g}" for f in self.frequency_factors)] if self.frequency_factors else []
+        parts += ["gain"] if self.normalise_gain else []
+        parts += [f"penalty{self.scale_penalty:g}"] if self.scale_penalty else []
+        parts += [f"{self.active}_only"] if self.active != "always" else []
+        return "-".join([*parts, *(["map"] if self.scale_map else [])])
+
+
 class ModelSpec(Part):
     """Which system, in which variant."""
 
     name: str = Field(min_length=1, description="name in sercore.models.MODELS or sercore.baselines.BASELINES")
     variant: Variant = "definition"
     dropout: float = Field(0.3, ge=0, lt=1)
+    scales: ScaleSpec | None = later(None, description="of systems whose name begins with mts_")
+    kernel: tuple[int, int] | None = later(None, description="frames and bins of the first convolution; None takes the system's own")
+    initial_weights: Literal["random", "parent"] = later("random", description="parent: all but the classifier from the first parent run")
+
+    @property
+    def settings(self) -> str:
+        """What tells runs of one system apart beside the variant: scale factors, kernel, initial weights; empty where all are its own."""
+        parts = [self.scales.label] if self.scales else []
+        parts += [f"k{self.kernel[0]}x{self.kernel[1]}"] if self.kernel else []
+        return "-".join([*parts, *(["wi"] if self.initial_weights == "parent" else [])])
 
 
 class TrainingSpec(Part):
@@ -123,6 +197,7 @@ class RunSpec(Part):
     source: str = Field("", description="publication whose `paper` protocol the leaks are compared with")
     seed: int = Field(0, ge=0, lt=2**31)
     threads: int = Field(1, ge=1, le=1024)
+    parents: tuple[RunSpec, ...] = later((), description="runs that must be finished before this one: what it is pre-trained on")
 
     @field_validator("leaks", mode="before")
     @classmethod
@@ -139,6 +214,12 @@ class RunSpec(Part):
             raise ValueError(f"no paper protocol is written down for source {value!r}; known: {', '.join(PAPER_LEAKS)}")
         return value
 
+    @model_validator(mode="after")
+    def _parents_fit(self) -> RunSpec:
+        if self.model.initial_weights == "parent" and not self.parents:
+            raise ValueError("initial_weights is 'parent' but the run has no parents")
+        return self
+
     @property
     def protocol(self) -> str:
         """`strict`, `paper`, or `leaks: a+b` for a set that is no publication's."""
@@ -153,6 +234,8 @@ class RunSpec(Part):
         """Name of the group of runs that differ from this one only in fold and seed."""
         protocol = self.protocol.replace("leaks: ", "leaks-")
         parts = [self.data.corpus, self.model.name, self.model.variant, protocol]
+        if self.model.settings:
+            parts.insert(2, self.model.settings)
         if self.data.task != "emotion":
             parts.append(self.data.task)
         if self.data.shuffle_labels:

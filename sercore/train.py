@@ -175,7 +175,8 @@ def fit(
     """Train with Adam (L2 weight decay) and cross-entropy; keep the epoch that is best on validation.
 
     Args:
-        model: on `device`; called as `model(x, lengths) -> logits`. Holds the best epoch's weights afterwards.
+        model: on `device`; called as `model(x, lengths) -> logits`. Holds the best epoch's weights afterwards. Its `after_epoch()`, if it
+            has one, is called when an epoch has been validated.
         train: items to learn from.
         validation: items that choose the epoch; a tie keeps the earlier one.
         training: rates, epochs, batch size.
@@ -216,6 +217,8 @@ def fit(
         if score > result.best_score:
             result.best_score, result.best_epoch = score, epoch + 1
             best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        if (after_epoch := getattr(model, "after_epoch", None)) is not None:  # what a released layer does between epochs, unseen by `best`
+            after_epoch()
         if checkpoint is not None:
             _save(checkpoint, model, optimizer, best, result)
         if on_epoch is not None:

@@ -158,7 +158,7 @@ def _objective(trial: optuna.Trial, spec: RunSpec, sides: Sequence[Prepared], ep
     for number, side in enumerate(sides):
         seed = derive_seed("trial", trial.number, number)
         torch.manual_seed(seed)
-        model = models.build_for(tuned, side.train.frames[0].shape[1], len(side.labels))
+        model = models.build_for(tuned, side.train.frames[0].shape[1], len(side.labels), len(side.train.frames[0]))
         best = -np.inf
 
         def watch(row: dict[str, float], number: int = number) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sercore.data.corpora import Corpus
+from sercore.errors import CorpusError
 from sercore.features import cepstral, stft
 from sercore.progress import bar
 from sercore.spec import FeatureSpec, digest, store_folder
@@ -17,7 +18,7 @@ from sercore.writing import beside
 
 #: Items a shard: the most that an interrupted extraction computes again.
 SHARD_ITEMS = 256
-REVISIONS = {"mfcc_chroma": cepstral.REVISION, "stft": stft.REVISION}
+REVISIONS = {"mfcc_chroma": cepstral.REVISION, "stft": stft.REVISION, "hann_stft": stft.REVISION}
 
 
 def frames_of(samples: np.ndarray, sample_rate_hz: int, spec: FeatureSpec) -> np.ndarray:
@@ -32,15 +33,29 @@ def frames_of(samples: np.ndarray, sample_rate_hz: int, spec: FeatureSpec) -> np
         Shape (T, d), float32.
 
     Raises:
-        ValueError: the waveform is not mono, is empty, or holds a value that is not finite.
+        ValueError: the waveform is not mono, is empty, is longer than `pad_to_s`, or holds a value that is not finite.
     """
+    if spec.pad_to_s:
+        wanted = round(spec.pad_to_s * sample_rate_hz)
+        if len(samples) > wanted:
+            raise ValueError(
+                f"lasts {len(samples) / sample_rate_hz:.2f} s, longer than pad_to_s {spec.pad_to_s:g}: raise it, or cut the recording"
+            )
+        samples = np.pad(samples, (0, wanted - len(samples)))
+    if spec.kind == "hann_stft":
+        return stft.hann_magnitude(torch.from_numpy(samples)[None], sample_rate_hz, spec.window_ms, spec.hop_ms, power=spec.power)[
+            0
+        ].numpy()
     if spec.kind == "stft":
         return stft.stft_magnitude(torch.from_numpy(samples)[None], sample_rate_hz, spec.window_ms, spec.hop_ms)[0].numpy()
     return cepstral.mfcc_chroma(samples, sample_rate_hz, spec)
 
 
 def _frames(corpus: Corpus, item: Mapping, spec: FeatureSpec) -> np.ndarray:
-    return frames_of(*corpus.waveform(item), spec)
+    try:
+        return frames_of(*corpus.waveform(item), spec)
+    except ValueError as error:
+        raise CorpusError(f"{corpus.name}: {item['path'] or item['item_id']}: {error}") from error
 
 
 def corpus_features(corpus: Corpus, spec: FeatureSpec, jobs: int = 1) -> dict[str, np.ndarray]:

@@ -14,9 +14,8 @@ from sercore.data.splits import split_plan
 from sercore.errors import CorpusError, SpecError, SplitError, StoreError
 from sercore.experiment import load_corpus
 from sercore.leak_audit.split_table import read_table
-from sercore.prepare import LEVEL_FILTER_PEAK
 from sercore.results import load_all
-from sercore.spec import LEAKS, RunSpec
+from sercore.spec import LEAKS, DataSpec, RunSpec
 from sercore.store import RunStore
 
 _LOOKED_UP = ("source_id", "audio_id", "start_s", "end_s", "speaker", "emotion", "text")
@@ -163,7 +162,7 @@ def _of_spec(
         return _without_sides(bare, f"the recordings of {corpus.name} here are not those of the run (another data fingerprint)")
     items = corpus.items
     if "level_filter" in spec.leaks:
-        items = items[corpus.peaks().to_numpy() > LEVEL_FILTER_PEAK]
+        items = items[corpus.peaks().to_numpy() > DataSpec(corpus=corpus.name).level_filter_peak]
     plan = split_plan(items, spec.split, tuple(LEAKS))
     if record is not None and plan.fingerprint != record["split_fingerprint"]:
         return _without_sides(bare, f"{spec.split.scheme} makes other sides today than when the run was done (another split fingerprint)")

@@ -54,13 +54,14 @@ def build(name: str, n_features: int = 46, n_classes: int = 8, variant: str = "d
     return MODELS[name](n_features, n_classes, variant=variant, dropout=dropout)
 
 
-def build_for(spec: RunSpec, n_features: int, n_classes: int) -> nn.Module:
+def build_for(spec: RunSpec, n_features: int, n_classes: int, n_frames: int = 0) -> nn.Module:
     """The network of a run, freshly initialised from torch's current random state.
 
     Args:
         spec: whose name, variant and dropout are taken; with the leak `unmasked_padding` the network counts padding.
         n_features: d, values a frame.
         n_classes: C.
+        n_frames: T, for networks that read inputs of one length.
 
     Returns:
         As `build`.

@@ -70,7 +70,7 @@ def test_copies_train_and_are_declared_in_the_plan(corpus):
 
 def test_level_filter_leaves_quiet_recordings_out_on_every_side(corpus):
     peaks = corpus.peaks()
-    quiet = set(peaks.index[peaks <= prepare.LEVEL_FILTER_PEAK])
+    quiet = set(peaks.index[peaks <= spec_of("strict").data.level_filter_peak])
     assert 0 < len(quiet) < len(peaks)
     sides = prepare.prepare(spec_of("level_filter"), corpus).plan.sides
     assert not quiet & {item for ids in sides.values() for item in ids}

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from sercore.spec import PAPER_LEAKS, DataSpec, FeatureSpec, ModelSpec, RunSpec, SplitSpec, digest, run_id
+from sercore.spec import PAPER_LEAKS, DataSpec, FeatureSpec, ModelSpec, RunSpec, ScaleSpec, SplitSpec, digest, run_id
 
 
 def spec(**changes):
@@ -63,3 +63,46 @@ def test_spec_is_frozen():
 
 def test_feature_dimensions_are_the_papers():
     assert FeatureSpec().dimensions == 46
+
+
+def test_fields_added_later_leave_older_names_alone():
+    """A spec dumps as it did before these fields were there; set, each of them is in the dump and makes another run."""
+    plain = spec()
+    assert set(plain.canonical()["model"]) == {"name", "variant", "dropout"}
+    assert set(plain.canonical()["features"]) == {"kind", "window_ms", "hop_ms", "n_mfcc", "n_chroma", "n_mels"}
+    assert "parents" not in plain.canonical()
+    changed = [
+        spec(model=ModelSpec(name="mts_a1", scales=ScaleSpec())),
+        spec(model=ModelSpec(name="mts_a1", scales=ScaleSpec(time_factors=(0.5, 1, 2)))),
+        spec(model=ModelSpec(name="mts_a1", kernel=(5, 5))),
+        spec(features=FeatureSpec(kind="hann_stft", power=2 / 3)),
+        spec(features=FeatureSpec(kind="hann_stft", pad_to_s=9)),
+        spec(features=FeatureSpec(kind="hann_stft", normaliser="scalar")),
+        spec(parents=(plain,)),
+        spec(data=DataSpec(corpus="synthetic", level_filter_peak=0.005)),
+    ]
+    names = {run_id(one, "data", {}) for one in changed}
+    assert len(names | {run_id(plain, "data", {})}) == len(changed) + 1
+    for one in changed:
+        assert RunSpec.model_validate(one.canonical()) == one
+
+
+@pytest.mark.parametrize(
+    ("factors", "says"),
+    [({"time_factors": (0.7, 1.428)}, "unscaled"), ({"time_factors": (1, 1, 2)}, "same factors"), ({"time_factors": (-1, 1)}, "above 0"),
+     ({"frequency_factors": (1.0,)}, "3 time factors but 1")],
+)  # fmt: skip
+def test_scale_factors_that_make_no_layer_are_refused(factors, says):
+    with pytest.raises(ValueError, match=says):
+        ScaleSpec(**factors)
+
+
+def test_groups_tell_settings_apart_and_weights_need_a_parent():
+    groups = {
+        spec(model=ModelSpec(name="mts_a1", scales=scales, kernel=kernel)).group
+        for scales in (None, ScaleSpec(), ScaleSpec(normalise_gain=True))
+        for kernel in (None, (5, 5))
+    }
+    assert len(groups) == 6
+    with pytest.raises(ValueError, match="no parents"):
+        spec(model=ModelSpec(name="a1", initial_weights="parent"))
