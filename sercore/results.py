@@ -19,7 +19,7 @@ from sercore.store import RunStore, write_json
 from sercore.writing import beside
 
 GROUP_COLUMNS = [
-    "group", "chapter", "corpus", "task", "system", "variant", "protocol", "leaks", "split", "folds", "seeds",
+    "group", "chapter", "corpus", "task", "system", "variant", "settings", "protocol", "leaks", "split", "folds", "seeds",
     "n_items", "n_speakers", "profile", "parameters",
 ]  # fmt: skip
 RUN_COLUMNS = [
@@ -29,7 +29,7 @@ RUN_COLUMNS = [
 ]  # fmt: skip
 HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high"]
 _QUANTITIES = ("train_loss", "validation_loss", "validation_uar")
-_WORDS = ("speaker", "leaks", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")  # even if all are digits
+_WORDS = ("speaker", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")  # even if all are digits
 _KEYS = ["group", "seed", "fold", "speaker", "truth"]
 
 
@@ -159,7 +159,7 @@ def _count(predictions: pd.DataFrame, spec: RunSpec, labels: list[str]) -> pd.Da
 def _group_row(chapter: str, spec: RunSpec, profile: str, members: list[RunSpec], record: Mapping) -> dict:
     return {
         "group": spec.group, "chapter": chapter, "corpus": spec.data.corpus, "task": spec.data.task, "system": spec.model.name,
-        "variant": spec.model.variant, "protocol": spec.protocol, "leaks": "+".join(spec.leaks), "split": spec.split.scheme,
+        "variant": spec.model.variant, "settings": spec.model.settings, "protocol": spec.protocol, "leaks": "+".join(spec.leaks), "split": spec.split.scheme,
         "folds": len({m.split.fold for m in members}), "seeds": len({m.seed for m in members}), "profile": profile,
         "parameters": record.get("parameters"),
     }  # fmt: skip
@@ -253,12 +253,14 @@ def load_results(chapter: str) -> Results:
         specs = json.loads((folder / "specs.json").read_text())
     except (OSError, ValueError) as error:
         raise StoreError(f"published results in {folder} cannot be read ({error}): restore them from git") from error
-    groups["leaks"] = groups["leaks"].fillna("")
+    groups = groups.reindex(columns=GROUP_COLUMNS)  # rows from before a column was there have it empty
+    for column in ("leaks", "settings"):
+        groups[column] = groups[column].astype(object).where(groups[column].notna(), "")
     known = {"groups", "runs", "history"}
     extras = {p.stem: pd.read_csv(p, dtype={"speaker": str}) for p in sorted(folder.glob("*.csv")) if p.stem not in known}
     counts = pd.concat(parts, ignore_index=True)
     _refuse_changed(folder, runs, counts)
-    labels = [e for e in EMOTIONS if e in counts] or [c for c in counts if c not in _KEYS]
+    labels = sorted((c for c in counts if c not in _KEYS), key=lambda c: EMOTIONS.index(c) if c in EMOTIONS else len(EMOTIONS))
     return Results(groups, counts[[*_KEYS, *labels]], runs, history, specs, extras, stored=True)
 
 
