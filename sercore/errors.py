@@ -24,5 +24,17 @@ class StoreError(SercoreError):
     """The run store or a published table lacks something, or holds something unreadable."""
 
 
+class UnwritableError(StoreError):
+    """The disk takes no more, or the store's folder may not be written: nothing that comes after can be kept either."""
+
+
+class BusyError(StoreError):
+    """Another process is doing the same run."""
+
+
+class SchedulerError(SercoreError):
+    """The scheduler of a sweep does not answer, has gone, or needs a package that is not installed."""
+
+
 class LeakError(SplitError):
     """Something of a test item would reach training (or validation), and the spec does not declare that leak."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Mapping
@@ -18,13 +17,13 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from sercore import baselines, metrics, models, train
+from sercore import baselines, metrics, models, resources, train
 from sercore.data import corpora
 from sercore.errors import SpecError
 from sercore.features import cache
 from sercore.prepare import Prepared, prepare
 from sercore.progress import bar
-from sercore.spec import RunSpec, run_id
+from sercore.spec import RunSpec, digest, run_id
 from sercore.store import RunStore, write_json
 from sercore.writing import refusals_named
 
@@ -40,17 +39,19 @@ def device() -> torch.device:
 
 
 def revisions(spec: RunSpec) -> dict[str, int]:
-    """REVISION of every unit that can change this run's numbers.
+    """REVISION of every unit that can change this run's numbers, those of its parents included.
 
     Raises:
         SpecError: the spec names a system that is neither a model nor a baseline.
     """
-    name = spec.model.name
+    name, found = spec.model.name, {"features": cache.REVISIONS[spec.features.kind]}
+    for k, parent in enumerate(spec.parents):
+        found |= {f"parent_{k}.{unit}": number for unit, number in revisions(parent).items()}
     if name in BASELINES:
-        return {"features": cache.REVISIONS[spec.features.kind], "baselines": baselines.REVISION}
+        return found | {"baselines": baselines.REVISION}
     if name not in models.MODELS:
         raise SpecError(f"no system is called {name!r}; known: {', '.join([*models.MODELS, *BASELINES])}")
-    return {"features": cache.REVISIONS[spec.features.kind], "model": models.REVISIONS[name], "trainer": train.REVISION}
+    return found | {"model": models.REVISIONS[name], "trainer": train.REVISION}
 
 
 def evaluation_batch(spec: RunSpec) -> int:
@@ -58,9 +59,21 @@ def evaluation_batch(spec: RunSpec) -> int:
     return spec.training.batch_size if "unmasked_padding" in spec.leaks else 0
 
 
-def identify(spec: RunSpec, corpus: corpora.Corpus) -> str:
-    """`run_id` of a spec on a corpus (audio ids filled)."""
-    return run_id(spec, corpus.fingerprint(), revisions(spec))
+def identify(spec: RunSpec, corpus: corpora.Corpus, roots: Mapping[str, str | Path] | None = None) -> str:
+    """`run_id` of a spec on a corpus (audio ids filled); it changes with those of its parents, whose corpora lie in `roots`."""
+    return run_id(spec, fingerprint(spec, corpus, roots), revisions(spec))
+
+
+def fingerprint(spec: RunSpec, corpus: corpora.Corpus, roots: Mapping[str, str | Path] | None = None) -> str:
+    """Of the recordings that a run learns from: those of its corpus, and those of its parents where it has some."""
+    if not spec.parents:
+        return corpus.fingerprint()
+    return digest([corpus.fingerprint(), *(fingerprint(parent, corpus_of(parent, roots), roots) for parent in spec.parents)])
+
+
+def corpus_of(spec: RunSpec, roots: Mapping[str, str | Path] | None = None) -> corpora.Corpus:
+    """The corpus of a run, from its folder in `roots`; errors as `load_corpus`."""
+    return load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
 
 
 @lru_cache(maxsize=8)
@@ -70,7 +83,7 @@ def load_corpus(name: str, root: str = "") -> corpora.Corpus:
 
 
 def run_one(
-    spec: RunSpec, roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None, progress: bool = False
+    spec: RunSpec, roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None, progress: bool = False, sweep: str = ""
 ) -> dict[str, Any]:
     """Do a run, or find it done.
 
@@ -81,21 +94,28 @@ def run_one(
         roots: corpus name -> folder; without it `$SERCORE_CORPORA/<name>`.
         store: where the run is kept; None takes the default store.
         progress: show a bar over epochs.
+        sweep: which sweep this is part of; empty outside of one.
 
     Returns:
         The record: run_id, spec, labels, uar, accuracy, best epoch, time, memory, device, versions, fingerprints, leaks found.
 
     Raises:
         SercoreError: the corpus, split or spec is wrong; nothing is written.
-        StoreError: the stored run is damaged, or another process is doing it.
+        StoreError: the stored run is damaged, a parent is not finished, or another process is doing it (BusyError).
+        MemoryError: in this sweep the run was ended once already, as the kernel killed processes for lack of memory.
     """
     store = store or RunStore()
-    corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
-    name = identify(spec, corpus)
+    corpus = corpus_of(spec, roots)
+    name = identify(spec, corpus, roots)
     if (record := store.finished(name)) is not None:
         return record
     prepared = prepare(spec, corpus)
-    with store.writing(name) as folder:
+    with store.writing(name) as folder, resources.PeakMemory(_where(spec)) as peak:
+        if (record := store.finished(name)) is not None:  # by another process, since it was looked for
+            return record
+        sitting = store.sit(name, sweep)
+        if sitting.short_of_memory:
+            raise MemoryError("it was ended in mid-run, and the kernel has killed a process for lack of memory meanwhile")
         write_json(folder / "spec.json", spec.canonical())
         started = time.perf_counter()
         system = _run_baseline if spec.model.name in BASELINES else _run_network
@@ -116,12 +136,14 @@ def run_one(
             "leaks_declared": list(spec.leaks),
             "overlaps_found": list(prepared.plan.found),
             "overlaps_checked": list(prepared.plan.checked),
-            "data_fingerprint": corpus.fingerprint(),
+            "data_fingerprint": fingerprint(spec, corpus, roots),
             "split_fingerprint": prepared.plan.fingerprint,
             # training time over all sittings of a resumed run; this sitting's time where nothing is trained
             "seconds": round(sum(row["seconds"] for row in history) or time.perf_counter() - started, 3),
             "seconds_per_epoch": round(sum(row["seconds"] for row in history) / len(history), 4) if history else None,
+            "sittings": sitting.number,
             **found,
+            **peak.row(),
             **_provenance(spec),
         }
         store.finish(name, record)
@@ -133,8 +155,6 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
     torch.set_num_threads(spec.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     where = device()
-    if where.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(where)
     try:
         seed = train.derive_seed(spec.seed, spec.split.fold)
         torch.manual_seed(train.derive_seed(seed, "initial weights"))
@@ -169,7 +189,7 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
         "history": result.history,
         "best_epoch": result.best_epoch,
         "validation_uar": best["validation_uar"],
-        "parameters": sum(p.numel() for p in model.parameters()),
+        **resources.of_frames(model, [*prepared.train.frames, *prepared.validation.frames, *prepared.test.frames], where),
         "input_shape": [n_frames, n_features],  # of the first training item; the others may have other numbers of frames
     }
 
@@ -214,17 +234,15 @@ def _in_order(machine: baselines.FunctionalsSVM, x: np.ndarray, labels: list[str
     return np.stack([scores[:, known.index(k)] if k in known else np.full(len(x), scores.min() - 1) for k in labels], axis=1)
 
 
+def _where(spec: RunSpec) -> torch.device:
+    return torch.device("cpu") if spec.model.name in BASELINES else device()
+
+
 def _provenance(spec: RunSpec) -> dict[str, Any]:
-    where = device() if spec.model.name not in BASELINES else torch.device("cpu")
-    peak = (
-        torch.cuda.max_memory_allocated(where) / 2**20
-        if where.type == "cuda"
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    )
+    where = _where(spec)
     commit, clean = _code_state()
     return {
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "peak_memory_mb": round(peak, 1),
         "threads": spec.threads,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sercore.errors import StoreError
+from sercore.errors import UnwritableError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -25,19 +25,19 @@ def refusals_named(path: Path) -> Iterator[None]:
         path: what is being written.
 
     Raises:
-        StoreError: the disk is full, a quota or size limit is reached, or the folder may not be written.
+        UnwritableError: the disk is full, a quota or size limit is reached, or the folder may not be written.
     """
     try:
         yield
     except Exception as error:
         code = _code(error)
         if code in _FULL:
-            raise StoreError(
+            raise UnwritableError(
                 f"{path} cannot be written ({os.strerror(code)}): free some space, or set SERCORE_STORE to a folder that has it, and run "
                 f"again; finished runs are kept, and an interrupted one goes on from its last epoch"
             ) from error
         if code in _FORBIDDEN:
-            raise StoreError(
+            raise UnwritableError(
                 f"{path} cannot be written ({os.strerror(code)}): make its folder writable, or set SERCORE_STORE to another one"
             ) from error
         raise
@@ -51,7 +51,7 @@ def beside(path: Path) -> Iterator[Path]:
         path: where the file belongs; its folder is made.
 
     Raises:
-        StoreError: as `refusals_named`.
+        UnwritableError: as `refusals_named`.
 
     Example:
         >>> import tempfile

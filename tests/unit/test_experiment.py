@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import experiment, metrics, prepare, results, store, sweep, train
+from sercore import experiment, metrics, prepare, results, schedulers, store, sweep, train
 from sercore.data import corpora
 from sercore.errors import LeakError, SpecError, StoreError
 from sercore.evaluate import SealedEvaluator
@@ -86,8 +86,10 @@ def test_store_of_a_newer_version_is_refused(corpus, tmp_path):
 
 def test_record_says_where_the_run_comes_from(corpus, tmp_path):
     record = experiment.run_one(spec(), store=store.RunStore(tmp_path))
-    assert {"device", "torch", "python", "code_commit", "code_clean", "finished_at", "peak_memory_mb", "parameters"} <= set(record)
-    assert record["parameters"] == 27_955  # seven classes
+    assert {"device", "torch", "python", "code_commit", "code_clean", "finished_at", "peak_host_mb", "peak_device_mb"} <= set(record)
+    assert record["parameters"] == record["pipeline_parameters"] == record["trainable_parameters"] == 27_955  # seven classes
+    assert record["frozen_parameters"] == 0
+    assert record["macs"] == record["macs_frames"] * (4 * 46 * (46 + 46) + 4 * 32 * (46 + 32) + 2 * 32) + 32 * 7
     assert record["data_fingerprint"] == corpus.fingerprint()
     text = json.dumps(record)
     assert os.path.expanduser("~") not in text
@@ -157,9 +159,9 @@ def test_unknown_system_and_scheduler_are_refused(corpus, tmp_path):
         experiment.run_one(spec(model={"name": "resnet"}), store=store.RunStore(tmp_path))
     for wrong in ("dask", "local:x", "local:0"):
         with pytest.raises(SpecError, match="scheduler"):
-            sweep.workers(wrong)
-    assert sweep.workers("") == 1
-    assert sweep.workers("local:3") == 3
+            schedulers.workers(wrong)
+    assert schedulers.workers("") == 1
+    assert schedulers.workers("local:3") == 3
 
 
 def test_two_processes_on_one_run_are_refused(corpus, tmp_path):
