@@ -18,18 +18,24 @@ from sercore.spec import RunSpec
 from sercore.store import RunStore, write_json
 from sercore.writing import beside
 
+#: What a network costs (`sercore.resources`): parameters of the network, those trained, those left frozen, all between waveform and answer;
+#: multiply-accumulates of one recording, and its number of frames. Empty for systems that are no networks.
+COST_COLUMNS = ["parameters", "trainable_parameters", "frozen_parameters", "pipeline_parameters", "macs", "macs_frames"]
 GROUP_COLUMNS = [
     "group", "chapter", "corpus", "task", "system", "variant", "settings", "protocol", "leaks", "split", "folds", "seeds",
-    "n_items", "n_speakers", "profile", "parameters",
+    "n_items", "n_speakers", "profile", *COST_COLUMNS,
 ]  # fmt: skip
+#: Memory is in MiB. `peak_memory_mb` is of runs before the two others were measured: the highest of the process, earlier runs included.
 RUN_COLUMNS = [
     "run_id", "group", "fold", "seed", "status", "best_epoch", "validation_uar", "seconds", "seconds_per_epoch",
-    "peak_memory_mb", "threads", "device", "torch", "python", "code_commit", "code_clean", "data_fingerprint",
-    "split_fingerprint", "finished_at", "revisions",
+    "peak_host_mb", "peak_device_mb", "peak_memory_mb", "threads", "device", "torch", "python", "code_commit", "code_clean",
+    "data_fingerprint", "split_fingerprint", "finished_at", "revisions",
 ]  # fmt: skip
 HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high"]
 _QUANTITIES = ("train_loss", "validation_loss", "validation_uar")
-_WORDS = ("speaker", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")  # even if all are digits
+#: Columns that are words even if all are digits.
+_WORDS = ("speaker", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")
+_WHOLE: dict[str, Any] = dict.fromkeys(COST_COLUMNS, "Int64")  # all digits are kept, and missing is not zero
 _KEYS = ["group", "seed", "fold", "speaker", "truth"]
 
 
@@ -141,7 +147,7 @@ def collect(chapter: str, records: Iterable[Mapping], store: RunStore | None = N
         per_seed = one.drop(columns=_KEYS).sum(axis=1).groupby(one["seed"]).sum()
         row |= {"n_items": int(per_seed.iloc[0]), "n_speakers": one["speaker"].nunique()}
     return Results(
-        pd.DataFrame(list(groups.values()), columns=list(GROUP_COLUMNS)),
+        pd.DataFrame(list(groups.values()), columns=list(GROUP_COLUMNS)).astype(_WHOLE),
         all_counts,
         pd.DataFrame(runs, columns=list(RUN_COLUMNS)),
         _learning_curves(histories),
@@ -159,9 +165,10 @@ def _count(predictions: pd.DataFrame, spec: RunSpec, labels: list[str]) -> pd.Da
 def _group_row(chapter: str, spec: RunSpec, profile: str, members: list[RunSpec], record: Mapping) -> dict:
     return {
         "group": spec.group, "chapter": chapter, "corpus": spec.data.corpus, "task": spec.data.task, "system": spec.model.name,
-        "variant": spec.model.variant, "settings": spec.model.settings, "protocol": spec.protocol, "leaks": "+".join(spec.leaks), "split": spec.split.scheme,
-        "folds": len({m.split.fold for m in members}), "seeds": len({m.seed for m in members}), "profile": profile,
-        "parameters": record.get("parameters"),
+        "variant": spec.model.variant, "settings": spec.model.settings, "protocol": spec.protocol, "leaks": "+".join(spec.leaks),
+        "split": spec.split.scheme, "folds": len({m.split.fold for m in members}), "seeds": len({m.seed for m in members}),
+        "profile": profile,
+        **{column: record.get(column) for column in COST_COLUMNS},
     }  # fmt: skip
 
 
@@ -246,14 +253,15 @@ def load_results(chapter: str) -> Results:
     folder = results_folder(chapter)
     if not (folder / "groups.csv").exists():
         return empty_results()
-    text: dict[str, Any] = {"parameters": "Int64"} | dict.fromkeys(_WORDS, str)
+    text: dict[str, Any] = _WHOLE | dict.fromkeys(_WORDS, str)
     try:
         groups, runs, history = (pd.read_csv(folder / f"{n}.csv", dtype=text) for n in ("groups", "runs", "history"))
         parts = [pd.read_csv(folder / "counts" / f"{g}.csv", dtype=text).assign(group=g) for g in groups["group"]]
         specs = json.loads((folder / "specs.json").read_text())
     except (OSError, ValueError) as error:
         raise StoreError(f"published results in {folder} cannot be read ({error}): restore them from git") from error
-    groups = groups.reindex(columns=GROUP_COLUMNS)  # rows from before a column was there have it empty
+    # rows from before a column was there have it empty
+    groups, runs = groups.reindex(columns=GROUP_COLUMNS).astype(_WHOLE), runs.reindex(columns=RUN_COLUMNS)
     for column in ("leaks", "settings"):
         groups[column] = groups[column].astype(object).where(groups[column].notna(), "")
     known = {"groups", "runs", "history"}
