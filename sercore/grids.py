@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from sercore import tune
+from sercore import multi_time_scale_grid, tune
 from sercore.conditions import CONDITIONS
 from sercore.data.splits import DEFAULT_SCHEME
 from sercore.errors import SpecError, StoreError
@@ -29,6 +29,7 @@ FULL_SEEDS = {("ravdess", "strict"): 10, ("ravdess", "paper"): 5, ("emodb", "str
 PROMISED = {
     "reslstm_sa": FULL_SEEDS,
     "price_of_leaks": {(corpus, condition): 5 for corpus in ("ravdess", "emodb") for condition in CONDITIONS},
+    "ch04_multi_time_scale": multi_time_scale_grid.PROMISED,
 }
 FULL_FOLDS = 5
 
@@ -134,6 +135,7 @@ def price_of_leaks(
 GRIDS: dict[str, Callable[..., list[RunSpec]]] = {
     "reslstm_sa": reslstm_sa,
     "price_of_leaks": price_of_leaks,
+    "ch04_multi_time_scale": multi_time_scale_grid.specs,
 }
 
 
@@ -166,14 +168,14 @@ def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path
         name = tune.study_name(spec)
         if spec.model.name in BASELINES or name in chosen:
             continue
-        trials = tune.trial_table(name)
-        if len(trials) < tune.TRIALS and (published["study"] == name).any():
+        trials, wanted = tune.trial_table(name), tune.search_of(spec).trials
+        if len(trials) < wanted and (published["study"] == name).any():
             trials = published
-        elif len(trials) < tune.TRIALS:
+        elif len(trials) < wanted:
             if not search:
-                raise StoreError(f"the search {name} has {len(trials)} of {tune.TRIALS} trials: run `sercore tune {chapter}` first")
+                raise StoreError(f"the search {name} has {len(trials)} of {wanted} trials: run `sercore tune {chapter}` first")
             corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
-            with bar(total=tune.TRIALS, label=f"search {name}", unit="trial") as shown:
+            with bar(total=wanted, label=f"search {name}", unit="trial") as shown:
                 trials = tune.tune(tune.searched(spec), corpus, on_trial=partial(_show, shown))
         chosen[name] = tune.best_parameters(trials, name)
     return [spec if spec.model.name in BASELINES else tune.with_parameters(spec, chosen[tune.study_name(spec)] or {}) for spec in specs]

@@ -16,8 +16,13 @@ from sercore.results import Results, collect, load_all
 from sercore.spec import RunSpec, run_id
 
 
+def promised_corpora(chapter: str) -> list[str]:
+    """Corpora of a chapter's full grid, in its order."""
+    return list(dict.fromkeys(corpus for corpus, _ in PROMISED.get(chapter, ())))
+
+
 def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str] = (), systems: Sequence[str] = ()) -> list[list[RunSpec]]:
-    """Specs of a chapter's full grid, without tuned values: one list a corpus, protocol and system.
+    """Specs of a chapter's full grid, without tuned values: one list a group.
 
     Args:
         chapter: key of `sercore.grids.GRIDS`.
@@ -31,8 +36,10 @@ def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str
     pairs = [(c, p) for c in corpora for p in protocols] or [(c, p) for c, p in PROMISED.get(chapter, ()) if c in corpora]
     grids = []
     for corpus, protocol in pairs:
-        for name in systems or dict.fromkeys(spec.model.name for spec in chapter_specs(chapter, [corpus], "full", [protocol])):
-            grids.append(chapter_specs(chapter, [corpus], "full", [protocol], systems=[name]))
+        by_group: dict[str, list[RunSpec]] = {}
+        for spec in chapter_specs(chapter, [corpus], "full", [protocol], systems=systems):
+            by_group.setdefault(spec.group, []).append(spec)
+        grids += by_group.values()
     return grids
 
 
@@ -65,7 +72,7 @@ def finished_results(
     records = finished_runs(specs, roots)
     if not records:
         raise StoreError(f"no seed of the full grid of {chapter} is finished in all folds; {'; '.join(left_out) or 'run it first'}")
-    studies = {tune.study_name(spec) for spec in specs if spec.model.name not in BASELINES}
+    studies = {tune.study_name(spec): tune.search_of(spec).trials for spec in specs if spec.model.name not in BASELINES}
     results = collect(chapter, records, profile="full")
     extras = {**results.extras, "trials": _trials(chapter, studies)}
     try:
@@ -88,10 +95,10 @@ def _embeddings(results: Results, roots: Mapping[str, str | Path]) -> dict[str, 
     return {"embeddings": signals.embeddings(runs["run_id"].iloc[0], roots.get("ravdess", "")).round(4)}
 
 
-def _trials(chapter: str, studies: set[str]) -> pd.DataFrame:
-    """Trials of these searches from the store, and all others as they were published."""
+def _trials(chapter: str, studies: Mapping[str, int]) -> pd.DataFrame:
+    """Trials of these searches (name -> how many make it whole) from the store, and all others as they were published."""
     before = published_trials(chapter)
-    fresh = [trials for name in sorted(studies) if len(trials := tune.trial_table(name)) >= tune.TRIALS]
+    fresh = [trials for name, wanted in sorted(studies.items()) if len(trials := tune.trial_table(name)) >= wanted]
     kept = before[~before["study"].isin([trials["study"].iloc[0] for trials in fresh])]
     return pd.concat([table for table in (kept, *fresh) if len(table)] or [before], ignore_index=True)
 

@@ -98,6 +98,7 @@ class FeatureSpec(Part):
     n_chroma: int = Field(12, ge=0, le=48)
     n_mels: int = Field(128, ge=2, le=512)
     power: float = later(1.0, gt=0, le=4, description="exponent of the magnitudes of hann_stft")
+    sample_rate_hz: int = later(0, ge=0, le=384_000, description="recordings are resampled to this first; 0 leaves the corpus' rate")
     pad_to_s: float = later(0.0, ge=0, le=60, description="silence is added at the end up to this length; longer is an error; 0 adds none")
     normaliser: Literal["per_dimension", "scalar", "maximum"] = later("per_dimension")
 

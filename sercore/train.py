@@ -30,6 +30,9 @@ REVISION = 1
 #: make the same batches in every epoch.
 BUCKET_BATCHES = 4
 _EVALUATION_BATCH = 256
+#: A checkpoint that takes longer than this to write (a large network) is not written after every epoch, but so that writing takes about
+#: a tenth of the time; a resumed run repeats the epochs since.
+_SLOW_CHECKPOINT_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def fit(
         validation: items that choose the epoch; a tie keeps the earlier one.
         training: rates, epochs, batch size.
         seed: of batches and dropout.
-        checkpoint: file written after each epoch and resumed from if it is there; None keeps nothing.
+        checkpoint: file written after each epoch (of a large network less often) and resumed from if it is there; None keeps nothing.
         device: `cpu` or an accelerator.
         on_epoch: called with each new history row; an exception from it stops the run and leaves the checkpoint.
         by_length: False mixes lengths in a batch, in training and validation (leak `unmasked_padding`, whose networks count padding).
@@ -200,6 +203,7 @@ def fit(
     result, best = _resume(checkpoint, model, optimizer)
     lengths = np.array([len(f) for f in train.frames])
     labels = torch.as_tensor(train.labels)
+    written, writing_s = -math.inf, 0.0
     while len(result.history) < training.epochs and not _exhausted(result, training):
         epoch, started = len(result.history), time.perf_counter()
         torch.manual_seed(derive_seed(seed, "dropout", epoch))
@@ -219,8 +223,10 @@ def fit(
             best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         if (after_epoch := getattr(model, "after_epoch", None)) is not None:  # what a released layer does between epochs, unseen by `best`
             after_epoch()
-        if checkpoint is not None:
+        if checkpoint is not None and (writing_s < _SLOW_CHECKPOINT_S or time.perf_counter() - written > 10 * writing_s):
+            written = time.perf_counter()
             _save(checkpoint, model, optimizer, best, result)
+            writing_s = time.perf_counter() - written
         if on_epoch is not None:
             on_epoch(row)
     if not best:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import optuna
@@ -27,19 +28,43 @@ SEARCH_SPACE: dict[str, tuple[float, float] | tuple[int, ...]] = {
     "batch_size": (4, 8, 16, 32, 64),
 }
 TRIALS, TRIAL_EPOCHS, TRIAL_FOLDS = 30, 30, (0, 1)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is tried for one group of runs, the same for every system of a table.
+
+    Attributes:
+        space: name -> `(low, high)`, or three choices and more.
+        trials, epochs, folds: the budget.
+        exhaustive: every choice once, instead of a guided search.
+    """
+
+    space: Mapping[str, tuple[float, ...]]
+    trials: int
+    epochs: int
+    folds: tuple[int, ...]
+    exhaustive: bool = False
+
+
+#: The weights of L2 regularisation that the released code of multi-time-scale convolution tries; the thesis (ch. 4) names a grid search.
+L2_WEIGHTS = (0.0, 0.001, 0.003, 0.01)
+RECURRENT_SEARCH = Search(SEARCH_SPACE, TRIALS, TRIAL_EPOCHS, TRIAL_FOLDS)
+SPECTROGRAM_SEARCH = Search({"weight_decay": L2_WEIGHTS}, len(L2_WEIGHTS), 15, TRIAL_FOLDS, exhaustive=True)
 #: A trial is stopped when it lags the median of the earlier ones; the first ones run whole.
 _PRUNER = {"n_startup_trials": 8, "n_warmup_steps": 10}
 
 
-def suggest(trial: optuna.Trial) -> dict[str, float | int]:
-    """One point of SEARCH_SPACE: rates on a logarithmic scale, dropout on a linear one, the rest from their choices."""
-    space = SEARCH_SPACE
+def search_of(spec: RunSpec) -> Search:
+    """The search that a run's system gets."""
+    return SPECTROGRAM_SEARCH if spec.model.name in models.SPECTROGRAM else RECURRENT_SEARCH
+
+
+def suggest(trial: optuna.Trial, space: Mapping[str, tuple[float, ...]] = SEARCH_SPACE) -> dict[str, float | int]:
+    """One point of a space: rates on a logarithmic scale, dropout on a linear one, the rest from their choices."""
     return {
-        "learning_rate": trial.suggest_float("learning_rate", *space["learning_rate"], log=True),
-        "weight_decay": trial.suggest_float("weight_decay", *space["weight_decay"], log=True),
-        "dropout": trial.suggest_float("dropout", *space["dropout"]),
-        "cosine_period_epochs": trial.suggest_categorical("cosine_period_epochs", space["cosine_period_epochs"]),
-        "batch_size": trial.suggest_categorical("batch_size", space["batch_size"]),
+        name: trial.suggest_float(name, *values, log=name != "dropout") if len(values) == 2 else trial.suggest_categorical(name, values)
+        for name, values in space.items()
     }
 
 
@@ -78,15 +103,17 @@ def study_name(spec: RunSpec) -> str:
     """Name of the search whose result a group of runs uses."""
     spec = searched(spec)
     objective = "validation" if not spec.leaks else "test" if spec.protocol == "paper" else "test_alone"
-    return f"{spec.data.corpus}.{spec.model.name}.{spec.model.variant}.{spec.split.scheme}.{objective}"
+    settings = [spec.model.settings] if spec.model.settings else []
+    task = [spec.data.task] if spec.data.task != "emotion" else []
+    return ".".join([spec.data.corpus, spec.model.name, *settings, spec.model.variant, *task, spec.split.scheme, objective])
 
 
 def tune(
     spec: RunSpec,
     corpus: Corpus,
-    trials: int = TRIALS,
-    epochs: int = TRIAL_EPOCHS,
-    folds: Sequence[int] = TRIAL_FOLDS,
+    trials: int = 0,
+    epochs: int = 0,
+    folds: Sequence[int] = (),
     on_trial: Callable[[int, float], None] | None = None,
 ) -> pd.DataFrame:
     """Search, or go on with a search that was interrupted.
@@ -98,9 +125,9 @@ def tune(
     Args:
         spec: the group to tune; its fold and seed are not used.
         corpus: with audio ids.
-        trials: to have when done, pruned ones included.
-        epochs: a fold of a trial.
-        folds: of the split scheme.
+        trials: to have when done, pruned ones included; 0 takes the budget of `search_of`.
+        epochs: a fold of a trial; 0 likewise.
+        folds: of the split scheme; empty likewise.
         on_trial: called with the number done and the best value so far.
 
     Returns:
@@ -109,19 +136,21 @@ def tune(
     Raises:
         LeakError: the objective would need test labels that the spec does not declare.
 
-    Differs from the paper: 30 trials of 30 epochs on two folds instead of 100 trials; the paper names no objective, the authors' code
-    takes the test folds.
+    Differs from the paper: ResLSTM-SA 30 trials of 30 epochs on two folds instead of 100 trials; the paper names no objective, the
+    authors' code takes the test folds. Multi-time-scale: each L2 weight on two folds, for the standard layer and each set of scales
+    alike; the thesis chose the best of twelve (weight, scales) for its layer and of four weights for the standard one.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = _storage()
     spec = searched(spec)
-    name = study_name(spec)
+    name, search = study_name(spec), search_of(spec)
+    trials, epochs, folds = trials or search.trials, epochs or search.epochs, folds or search.folds
     sides = [prepare(spec.model_copy(update={"split": spec.split.model_copy(update={"fold": f})}), corpus) for f in folds]
     threads = torch.get_num_threads()
     torch.set_num_threads(spec.threads)
     try:
         while (done := _finished(storage, name)) < trials:
-            sampler = optuna.samplers.TPESampler(seed=derive_seed(name, done))
+            sampler = _sampler(search, name, done)
             study = optuna.create_study(
                 storage=storage,
                 study_name=name,
@@ -131,7 +160,7 @@ def tune(
                 load_if_exists=True,
             )
             with refusals_named(store_folder() / "tuning"):
-                study.optimize(lambda trial: _objective(trial, spec, sides, epochs), n_trials=1)
+                study.optimize(lambda trial: _objective(trial, spec, search, sides, epochs), n_trials=1)
             if on_trial is not None:
                 on_trial(done + 1, study.best_value)
     finally:
@@ -151,8 +180,14 @@ def _finished(storage: optuna.storages.BaseStorage, name: str) -> int:
     return sum(t.state.is_finished() for t in optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
 
 
-def _objective(trial: optuna.Trial, spec: RunSpec, sides: Sequence[Prepared], epochs: int) -> float:
-    tuned = with_parameters(spec, suggest(trial))
+def _sampler(search: Search, study: str, done: int) -> optuna.samplers.BaseSampler:
+    if search.exhaustive:  # its seed orders the grid, so it is one for all trials of a study
+        return optuna.samplers.GridSampler({name: list(values) for name, values in search.space.items()}, seed=derive_seed(study))
+    return optuna.samplers.TPESampler(seed=derive_seed(study, done))
+
+
+def _objective(trial: optuna.Trial, spec: RunSpec, search: Search, sides: Sequence[Prepared], epochs: int) -> float:
+    tuned = with_parameters(spec, suggest(trial, search.space))
     training: TrainingSpec = tuned.training.model_copy(update={"epochs": epochs})
     scores: list[float] = []
     for number, side in enumerate(sides):
@@ -220,4 +255,5 @@ def best_parameters(trials: pd.DataFrame, name: str) -> dict[str, float | int] |
         return None
     best = rows.loc[rows["value"].idxmax()]
     whole = ("cosine_period_epochs", "batch_size")
-    return {key: int(best[key]) if key in whole else float(best[key]) for key in SEARCH_SPACE}
+    tried = [key for key in SEARCH_SPACE if pd.notna(best[key])]  # a search may leave some of them as they are
+    return {key: int(best[key]) if key in whole else float(best[key]) for key in tried}

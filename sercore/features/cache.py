@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import torch
 
+from sercore.data.audio import resample
 from sercore.data.corpora import Corpus
 from sercore.errors import CorpusError
 from sercore.features import cepstral, stft
@@ -35,6 +36,8 @@ def frames_of(samples: np.ndarray, sample_rate_hz: int, spec: FeatureSpec) -> np
     Raises:
         ValueError: the waveform is not mono, is empty, is longer than `pad_to_s`, or holds a value that is not finite.
     """
+    if spec.sample_rate_hz and spec.sample_rate_hz != sample_rate_hz:
+        samples, sample_rate_hz = resample(samples, sample_rate_hz, spec.sample_rate_hz), spec.sample_rate_hz
     if spec.pad_to_s:
         wanted = round(spec.pad_to_s * sample_rate_hz)
         if len(samples) > wanted:

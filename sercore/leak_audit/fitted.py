@@ -92,11 +92,11 @@ def search(case: Case) -> Outcome:
     searches = tune.study_name(spec.model_copy(update={"leaks": ()})).removesuffix("validation")
     for objective in ("test", "test_alone", "validation"):
         name = searches + objective
-        chosen = _chosen(name)
+        chosen = _chosen(name, tune.search_of(spec).trials)
         if chosen and all(np.isclose(values[key], value, rtol=1e-5) for key, value in chosen.items()):
             if objective != "validation":
                 return Outcome(FOUND, "", (Found(f"the values are those of the search {name}, scored on test speakers", (), declared),))
-            folds = ", ".join(map(str, tune.TRIAL_FOLDS))
+            folds = ", ".join(map(str, tune.search_of(spec).folds))
             return Outcome(
                 NOT_FOUND,
                 f"the values are those of the search {name}, scored on validation speakers of folds {folds} (tested in other folds)",
@@ -104,19 +104,19 @@ def search(case: Case) -> Outcome:
     return _declared_or(declared, "no search that is known ends in these values", case)
 
 
-def _chosen(name: str) -> dict[str, float | int] | None:
+def _chosen(name: str, wanted: int) -> dict[str, float | int] | None:
     tables = [results.extras["trials"] for results in load_all().values() if "trials" in results.extras]
-    for trials in (*_stored_trials(name), *tables):
+    for trials in (*_stored_trials(name, wanted), *tables):
         if chosen := tune.best_parameters(trials, name):
             return chosen
     return None
 
 
-def _stored_trials(name: str) -> list[pd.DataFrame]:
+def _stored_trials(name: str, wanted: int) -> list[pd.DataFrame]:
     if not (RunStore().folder.parent / "tuning" / "trials.log").is_file():
         return []
     trials = tune.trial_table(name)
-    return [trials] if len(trials) >= tune.TRIALS else []
+    return [trials] if len(trials) >= wanted else []
 
 
 def _no_run(case: Case) -> str:

@@ -13,7 +13,7 @@ from sercore.data.corpora import CORPORA
 from sercore.data.splits import SCHEMES, base_scheme
 from sercore.grids import FULL_SEEDS
 from sercore.provenance import Origin
-from sercore.publication import promised_specs
+from sercore.publication import promised_corpora, promised_specs
 from sercore.results import Results, load_results
 
 THIS_BUILD, STORED = "this build", "stored full runs"
@@ -141,7 +141,8 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
         extras = source.results.extras
         if len(rows := extras.get("embeddings", pd.DataFrame())):
             run = source.results.runs[source.results.runs["run_id"].eq(rows["run_id"].iloc[0])]
-            corpus, system, _, protocol, _ = run["group"].iloc[0].split(".") if len(run) else ("", "", "", "", "")
+            named = source.results.groups.set_index("group")[["corpus", "system", "protocol"]]
+            corpus, system, protocol = named.loc[run["group"].iloc[0]] if len(run) else ("", "", "")
             stamp = f"{source.origin}: {ledger.label(system)}, {corpus}, {protocol}, fold 0, seed 0"
             origin = provenance.of_runs(source.results, list(run["group"]))
             found.append(Inside(None, rows, stamp, origin))
@@ -156,18 +157,24 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
     return found
 
 
-def missing(chapter: str, corpora: Sequence[str] = ("ravdess", "emodb")) -> pd.DataFrame:
-    """Groups of the promised full grid that are not stored whole: `corpus, protocol, system, folds, seeds, stored_seeds`."""
+def missing(chapter: str, corpora: Sequence[str] = ()) -> pd.DataFrame:
+    """Groups of the promised full grid that are not stored whole: `corpus, protocol, system, settings, folds, seeds, stored_seeds`.
+
+    Args:
+        chapter: key of `sercore.grids.GRIDS`.
+        corpora: names; empty takes all that are promised.
+    """
     stored = load_results(chapter)
     seeds = stored.groups.set_index("group")["seeds"] if len(stored.groups) else pd.Series(dtype=int)
     rows = []
-    for specs in promised_specs(chapter, corpora):
+    for specs in promised_specs(chapter, corpora or promised_corpora(chapter)):
         spec, wanted = specs[0], len({s.seed for s in specs})
         have = int(seeds.get(spec.group, 0))
         if have < wanted:
             row = {"corpus": spec.data.corpus, "protocol": spec.protocol, "system": spec.model.name}
+            row["settings"] = spec.model.settings
             rows.append(row | {"folds": len({s.split.fold for s in specs}), "seeds": wanted, "stored_seeds": have})
-    return pd.DataFrame(rows, columns=["corpus", "protocol", "system", "folds", "seeds", "stored_seeds"])
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "system", "settings", "folds", "seeds", "stored_seeds"])
 
 
 def answer(shown: Sequence[Source], corpora: Sequence[str] = ("ravdess", "emodb")) -> str:

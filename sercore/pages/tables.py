@@ -16,7 +16,7 @@ from sercore.ledger import rule
 from sercore.ledger.measurements import Measurements
 from sercore.pages.overview import STORED, THIS_BUILD, Source, missing
 from sercore.provenance import Origin, Shown, Table
-from sercore.publication import promised_specs
+from sercore.publication import promised_corpora, promised_specs
 from sercore.results import Results
 
 #: Words of a claim's quantity that the heading of its table has said already.
@@ -58,7 +58,7 @@ def runs(chapter: str, shown: Sequence[Source]) -> Table:
                 {
                     "from": f"{origin} ({group['profile']})",
                     "corpus, protocol": f"{group['corpus']}, {group['protocol']}",
-                    "system": ledger.label(group["system"]),
+                    "system": _named(group["system"], group["settings"]),
                     "UAR [95 %]": data.in_words(group["group"]),
                     "recordings, speakers": f"{group['n_items']}, {group['n_speakers']}",
                     "folds x seeds": f"{group['folds']}{seeds}",
@@ -67,11 +67,17 @@ def runs(chapter: str, shown: Sequence[Source]) -> Table:
     for row in missing(chapter).to_dict("records"):
         had = f"not run in full ({row['stored_seeds']} of {row['seeds']} seeds)" if row["stored_seeds"] else "not run"
         seeds = "" if row["system"] in BASELINES else f" x {row['seeds']}"
-        line = {"from": "promised", "corpus, protocol": f"{row['corpus']}, {row['protocol']}", "system": ledger.label(row["system"])}
+        line = {"from": "promised", "corpus, protocol": f"{row['corpus']}, {row['protocol']}"}
+        line["system"] = _named(row["system"], row["settings"])
         rows.append(line | {"UAR [95 %]": had, "folds x seeds": f"{row['folds']}{seeds}"})
     caption = "What was run: this build, and stored from full runs"
     made_from = sum((origins.of_runs(source.results) for source in shown), Origin()) + origins.of_files("sercore/grids.py")
     return compact(rows, caption, f"runs-{chapter}", ("system", "UAR [95 %]", "folds x seeds"), made_from)
+
+
+def _named(system: str, settings: str) -> str:
+    """A system as the papers write it, with what tells its runs apart."""
+    return f"{ledger.label(system)} ({settings.replace('_', ', ').replace('-', '; ')})" if settings else ledger.label(system)
 
 
 def provenance(shown: Sequence[Source]) -> str:
@@ -125,10 +131,11 @@ def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def searches(chapter: str) -> Table:
     """The searches published with a chapter: their budget, the best trial's score and the values it chose; `not run` where missing."""
     trials, rows = published_trials(chapter), []
-    promised = [specs[0] for specs in promised_specs(chapter, ["ravdess", "emodb"]) if specs[0].model.name not in BASELINES]
+    promised = [specs[0] for specs in promised_specs(chapter, promised_corpora(chapter)) if specs[0].model.name not in BASELINES]
     for study, spec in {tune.study_name(spec): spec for spec in promised}.items():
         mine = trials[trials["study"] == study]
-        row = {"search": f"{spec.data.corpus}, {ledger.label(spec.model.name)}", "scored on": study.rpartition(".")[2].partition("_")[0]}
+        row = {"search": f"{spec.data.corpus}, {_named(spec.model.name, spec.model.settings)}"}
+        row["scored on"] = study.rpartition(".")[2].partition("_")[0]
         if (best := tune.best_parameters(trials, study)) is None:
             rows.append(row | {"trials": "not run"})
             continue
@@ -136,7 +143,8 @@ def searches(chapter: str) -> Table:
         row |= {"trials": f"{len(mine)} ({len(whole)} whole)", "best UAR": f"{100 * whole['value'].max():.1f} %"}
         short = {"learning_rate": "rate", "weight_decay": "decay", "cosine_period_epochs": "period", "batch_size": "batch"}
         rows.append(row | {short.get(name, name): f"{value:.2g}" for name, value in best.items()})
-    caption = f"Searches: {tune.TRIALS} trials of {tune.TRIAL_EPOCHS} epochs on {len(tune.TRIAL_FOLDS)} folds each"
+    budget = tune.search_of(promised[0])
+    caption = f"Searches: {budget.trials} trials of {budget.epochs} epochs on {len(budget.folds)} folds each"
     kept = [f"book/results/{chapter}/trials.csv"] * bool(len(trials))
     origin = origins.of_files(*kept, "sercore/tune.py")
     return compact(rows, caption, "searches", origin=origin)

@@ -131,3 +131,22 @@ def test_predictions_come_in_the_order_given():
     alone = np.concatenate([train.predict_logits(model, [f]) for f in data.frames])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert model.training
+
+
+def test_a_large_checkpoint_is_not_written_after_every_epoch(tmp_path, monkeypatch):
+    """Writing one that takes long would take longer than training; and what is written serves to resume."""
+    written = []
+    original = train._save
+
+    def slow(path, *rest):
+        original(path, *rest)
+        written.append(len(rest[-1].history))
+        clock[0] += 1.0
+
+    clock = [0.0]
+    monkeypatch.setattr(train, "_save", slow)
+    monkeypatch.setattr(train.time, "perf_counter", lambda: clock[0])
+    model = models.build("lstm_sa_h32", n_classes=4)
+    epochs = TRAINING.model_copy(update={"epochs": 24})
+    train.fit(model, examples(8), examples(8, 1), epochs, 0, tmp_path / "c", on_epoch=lambda row: clock.__setitem__(0, clock[0] + 1.0))
+    assert written == [1, 11, 21]
