@@ -24,6 +24,7 @@ from sercore.ledger.page import SearchableTable
 from sercore.ledger.paired import answer, comparisons, label
 from sercore.provenance import Origin, Table
 from sercore.results import Results
+from sercore.stats import Metric
 
 __all__ = [
     "answer",
@@ -200,7 +201,9 @@ def groups_run(results: Results) -> list[dict[str, Any]]:
     data, rows = Measurements(results), []
     for group in results.groups.to_dict("records"):
         runs = results.runs[results.runs["group"] == group["group"]]
-        row = {"system": label(group["system"])} | {key: group[key] for key in ("corpus", "variant", "protocol", "split", "profile")}
+        row = {"system": label(group["system"], group["settings"])} | {
+            key: group[key] for key in ("corpus", "variant", "protocol", "split", "profile")
+        }
         row |= {"folds": int(group["folds"]), "seeds": int(group["seeds"]), "uar": data.in_words(group["group"])}
         ended = runs["finished_at"].dropna().astype(str)
         row |= {"last run (UTC)": ended.max()[:16].replace("T", " ") if len(ended) else ""}
@@ -220,7 +223,7 @@ def _shown(line: dict[str, Any]) -> dict[str, Any]:
 def _used(results: Results, chosen: pd.DataFrame) -> list[str]:
     """Groups that a table shows: those of its measured rows under any protocol, and the plain systems beside them."""
     measured = results.groups[results.groups["group"].isin(chosen["group"].dropna())]
-    keys = ["corpus", "task", "system", "variant"]
+    keys = ["corpus", "task", "system", "settings", "variant"]
     both = results.groups.merge(measured[keys].drop_duplicates(), on=keys)["group"]
     return [*both, *_plain(results, chosen)["group"]]
 
@@ -229,15 +232,16 @@ def _plain(results: Results, chosen: pd.DataFrame) -> pd.DataFrame:
     """Groups of the plain systems on the recordings that the measured rows use."""
     used = results.groups[results.groups["group"].isin(chosen["group"].dropna())]
     plain = results.groups[results.groups["system"].isin(FOR_SCALE) & results.groups["corpus"].isin(used["corpus"])]
-    return plain[plain["protocol"].eq("strict") & plain["task"].eq("emotion")]
+    return plain[plain["protocol"].eq("strict") & plain["task"].isin(used["task"])]
 
 
 def _for_scale(results: Results, chosen: pd.DataFrame) -> list[dict[str, Any]]:
     """The plain systems on the recordings that the table's measured rows use."""
     plain, data = _plain(results, chosen), Measurements(results)
+    metric: Metric = "accuracy" if chosen["quantity"].str.contains("accuracy").any() else "uar"
     return [
-        {"system": label(row["system"]), "quantity": f"{row['corpus']}, uar", "published": "", "ours, its protocol": ""}
-        | {"ours, strict": data.in_words(row["group"]), "recordings": _whole(row["n_items"]), "speakers": _whole(row["n_speakers"])}
+        {"system": label(row["system"]), "quantity": f"{row['corpus']}, {metric}", "published": "", "ours, its protocol": ""}
+        | {"ours, strict": data.in_words(row["group"], metric), "recordings": _whole(row["n_items"]), "speakers": _whole(row["n_speakers"])}
         | {"folds": _whole(row["folds"]), "seeds": _whole(row["seeds"]), "verdict": "", "why": "for scale"}
         for row in plain.to_dict("records")
     ]

@@ -9,46 +9,25 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
-import pandas as pd
-
-from sercore.data.card import load_card
+from sercore.data.folds import positional_cut
+from sercore.ledger import corpus_checks, mts_checks, stored_checks
 from sercore.ledger.claims import LedgerError, agrees, number
+from sercore.ledger.facts import Fact, Missing
+from sercore.results import Results
 from sercore.spec import FeatureSpec, TrainingSpec
 
-#: Facts of a release that its card does not carry, held by a test on the real recordings.
-MEASURED_FACTS = {"ravdess.bits": 16}
 
-Value = float | str | tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What ours is, and where it stands; `comparable` is False where there is nothing of ours to set beside the printed value."""
-
-    value: Value
-    where: str
-    comparable: bool = True
-
-    def __str__(self) -> str:
-        if isinstance(self.value, str):
-            return self.value
-        return ", ".join(
-            f"{v:,.10g}" if abs(v) >= 10000 else f"{v:.4g}" for v in (self.value if isinstance(self.value, tuple) else [self.value])
-        )
-
-
-def compute(check: str, groups: pd.DataFrame) -> Fact | None:
+def compute(check: str, results: Results) -> Fact | Missing:
     """Ours for one check.
 
     Args:
         check: `name:argument`, name in CHECKS.
-        groups: stored groups, one row each, for the checks that look at what was run.
+        results: stored rows, for the checks that look at what was run.
 
     Returns:
-        The fact; None where it needs a run that is not stored.
+        The fact, or what is missing where it needs runs or recordings that are not there.
 
     Raises:
         LedgerError: no check has that name.
@@ -56,15 +35,17 @@ def compute(check: str, groups: pd.DataFrame) -> Fact | None:
     name, _, argument = check.partition(":")
     if name not in CHECKS:
         raise LedgerError(f"map.csv asks for the check {name!r}; known: {', '.join(CHECKS)}")
-    return CHECKS[name](argument, groups)
+    return CHECKS[name](argument, results)
 
 
 def holds(fact: Fact, printed: str, note: str = "") -> bool:
-    """Whether ours is what was printed: numbers to the printed digits, a list as a set, one number as a member of ours, words alike."""
+    """Whether ours is what was printed: numbers to the printed digits, a list as a set, one value as a member of ours, words alike."""
     if isinstance(fact.value, str):
         return fact.value.casefold() == printed.casefold()
     if isinstance(fact.value, tuple):
-        listed = {number(part) for part in printed.split(",")}
+        listed: set[float | str | None] = {
+            number(part.strip()) if number(part.strip()) is not None else part.strip() for part in printed.split(",")
+        }
         return listed == set(fact.value) if "," in printed else listed <= set(fact.value)
     return agrees(fact.value, printed, note)
 
@@ -86,32 +67,32 @@ def count_parameters(name: str) -> int:
     return sum(p.numel() for p in _network(name).parameters() if p.requires_grad)
 
 
-def _parameters(name: str, groups: pd.DataFrame) -> Fact:
+def _parameters(name: str, results: Results) -> Fact:
     return Fact(count_parameters(name), f"sercore.models.MODELS[{name!r}]")
 
 
-def _parameter_ratio(names: str, groups: pd.DataFrame) -> Fact:
+def _parameter_ratio(names: str, results: Results) -> Fact:
     first, second = names.split("/")
     return Fact(count_parameters(first) / count_parameters(second), "the parameter counts of sercore.models")
 
 
-def _parameter_orders(names: str, groups: pd.DataFrame) -> Fact:
+def _parameter_orders(names: str, results: Results) -> Fact:
     large, small = names.split("/")
     return Fact(math.floor(math.log10((number(large) or 0) / count_parameters(small))), "whole powers of ten between the two counts")
 
 
-def _hidden_sizes(_: str, groups: pd.DataFrame) -> Fact:
+def _hidden_sizes(_: str, results: Results) -> Fact:
     from sercore.models import MODELS
 
     return Fact(tuple(sorted({float(name.rsplit("_h", 1)[1]) for name in MODELS if "lstm_sa_h" in name})), "sercore.models.MODELS")
 
 
-def _layer(path: str, groups: pd.DataFrame) -> Fact:
+def _layer(path: str, results: Results) -> Fact:
     layer, attribute = path.split(".")
     return Fact(getattr(getattr(_network("reslstm_sa_h64"), layer), attribute), "sercore.models.reslstm_sa")
 
 
-def _initial(what: str, groups: pd.DataFrame) -> Fact:
+def _initial(what: str, results: Results) -> Fact:
     """Biases of the initialised LSTM (both vectors of a gate together), or the law of its recurrent weights."""
     lstm = _network("reslstm_sa_h64").lstm_2
     size = lstm.hidden_size
@@ -129,40 +110,15 @@ def _initial(what: str, groups: pd.DataFrame) -> Fact:
     )
 
 
-def _card(path: str, groups: pd.DataFrame) -> Fact:
-    corpus, what = path.split(".")
-    card, where = load_card(corpus), f"the corpus card {corpus}, which `sercore corpora check {corpus}` compares with the recordings"
-    if path in MEASURED_FACTS:
-        return Fact(MEASURED_FACTS[path], "a test that reads the headers of all recordings")
-    fields = card.expected[-1].values if card.expected else {}  # noqa: PD011 - no frame
-    of_gender = {g: [s for s, gender in card.genders.items() if gender == g] for g in ("male", "female")}
-    facts: dict[str, Callable[[], float]] = {
-        "files": lambda: card.files,
-        "sample_rate_khz": lambda: card.sample_rate_hz / 1000,
-        "speakers": lambda: len(card.speakers),
-        "emotions": lambda: len(card.emotions),
-        "male": lambda: len(of_gender["male"]),
-        "female": lambda: len(of_gender["female"]),
-        "files_male": lambda: sum(card.speakers[s] for s in of_gender["male"]),
-        "files_female": lambda: sum(card.speakers[s] for s in of_gender["female"]),
-        "statements": lambda: len(fields["statement"]),
-        "intensities": lambda: len(fields["intensity"]),
-        "repetitions": lambda: len(fields["repetition"]),
-    }
-    if what not in facts:
-        raise LedgerError(f"map.csv asks for card:{path}; known of a card: {', '.join(facts)}")
-    return Fact(facts[what](), where)
-
-
-def _feature(name: str, groups: pd.DataFrame) -> Fact:
+def _feature(name: str, results: Results) -> Fact:
     return Fact(getattr(FeatureSpec(), name), f"sercore.spec.FeatureSpec.{name}")
 
 
-def _training(name: str, groups: pd.DataFrame) -> Fact:
+def _training(name: str, results: Results) -> Fact:
     return Fact(getattr(TrainingSpec(), name), f"sercore.spec.TrainingSpec.{name}")
 
 
-def _search(path: str, groups: pd.DataFrame) -> Fact:
+def _search(path: str, results: Results) -> Fact:
     from sercore.tune import SEARCH_SPACE
 
     name, part = path.split(".")
@@ -171,44 +127,47 @@ def _search(path: str, groups: pd.DataFrame) -> Fact:
     return Fact(value, f"sercore.tune.SEARCH_SPACE[{name!r}]")
 
 
-def _search_size(_: str, groups: pd.DataFrame) -> Fact:
+def _search_size(_: str, results: Results) -> Fact:
     from sercore.tune import SEARCH_SPACE
 
     return Fact(len(SEARCH_SPACE), "sercore.tune.SEARCH_SPACE")
 
 
-def _search_method(_: str, groups: pd.DataFrame) -> Fact:
+def _search_method(_: str, results: Results) -> Fact:
     from sercore import tune
 
     return Fact("Optuna with TPE" if "optuna.samplers.TPESampler(" in inspect.getsource(tune) else "another sampler", "sercore.tune.tune")
 
 
-def _split(path: str, groups: pd.DataFrame) -> Fact:
+def _split(path: str, results: Results) -> Fact:
     from sercore.data import splits
 
     scheme, what = path.split(".")
     where = f"sercore.data.splits.SCHEMES[{scheme!r}]"
     if what == "folds":
         return Fact(splits.SCHEMES[scheme][0], where)
+    if what in ("train", "validation", "test"):  # shares of ten speakers, in per cent, as the released code cuts a list
+        sides = dict(zip(("train", "validation", "test"), positional_cut(10, 4, 0), strict=True))
+        return Fact(100 * len(sides[what]) / 10, "sercore.data.folds.positional_cut, for ten speakers")
     everyone = sorted(s for fold in splits.LUNA_JIMENEZ_TEST for s in fold)
     apart = len(everyone) == len(set(everyone)) == 24 and len(splits.LUNA_JIMENEZ_TEST) == 5
     return Fact("speaker-independent 5-fold of Luna-Jimenez et al." if apart else "another partition", where)
 
 
-def _optimizer(_: str, groups: pd.DataFrame) -> Fact:
+def _optimizer(_: str, results: Results) -> Fact:
     from sercore import train
 
     return Fact("Adam" if "torch.optim.Adam(" in inspect.getsource(train.fit) else "another optimiser", "sercore.train.fit")
 
 
-def _loss(_: str, groups: pd.DataFrame) -> Fact:
+def _loss(named: str, results: Results) -> Fact:
     from sercore import train
 
     found = "functional.cross_entropy(model(" in inspect.getsource(train)
-    return Fact("categorical cross-entropy" if found else "another loss", "sercore.train.fit")
+    return Fact((named or "categorical cross-entropy") if found else "another loss", "sercore.train.fit")
 
 
-def _schedule(_: str, groups: pd.DataFrame) -> Fact:
+def _schedule(_: str, results: Results) -> Fact:
     """Half-way through a cosine period the rate is the mean of its ends; the next period starts at the top."""
     from sercore.train import learning_rate
 
@@ -219,12 +178,13 @@ def _schedule(_: str, groups: pd.DataFrame) -> Fact:
     return Fact("cosine annealing" if cosine else "another schedule", "sercore.train.learning_rate")
 
 
-def _stored_seeds(_: str, groups: pd.DataFrame) -> Fact | None:
+def _stored_seeds(_: str, results: Results) -> Fact | Missing:
+    groups = results.groups
     rows = groups[groups["corpus"].eq("ravdess") & groups["system"].str.contains("lstm_sa_h") & groups["protocol"].eq("strict")]
-    return Fact(int(rows["seeds"].max()), "the stored strict runs on RAVDESS") if len(rows) else None
+    return Fact(int(rows["seeds"].max()), "the stored strict runs on RAVDESS") if len(rows) else Missing()
 
 
-def _unstated(what: str, groups: pd.DataFrame) -> Fact:
+def _unstated(what: str, results: Results) -> Fact:
     """What we had to choose where the source is silent."""
     name, _, rest = what.partition(".")
     if name == "feature":
@@ -244,22 +204,24 @@ def _unstated(what: str, groups: pd.DataFrame) -> Fact:
     return Fact(*known[name], False)
 
 
-def _cited(_: str, groups: pd.DataFrame) -> Fact:
+def _cited(_: str, results: Results) -> Fact:
     return Fact("", "cited work of others, not measured here", False)
 
 
-def _example(_: str, groups: pd.DataFrame) -> Fact:
+def _example(_: str, results: Results) -> Fact:
     return Fact("", "read off one example figure whose recording is not named", False)
 
 
-CHECKS: dict[str, Callable[[str, pd.DataFrame], Fact | None]] = {
+CHECKS: dict[str, Callable[[str, Results], Fact | Missing]] = {
     "parameters": _parameters,
     "parameter_ratio": _parameter_ratio,
     "parameter_orders": _parameter_orders,
     "hidden_sizes": _hidden_sizes,
     "layer": _layer,
     "initial": _initial,
-    "card": _card,
+    "card": corpus_checks.card,
+    "datasets": corpus_checks.datasets,
+    "picture": corpus_checks.picture,
     "feature": _feature,
     "training": _training,
     "search": _search,
@@ -273,4 +235,6 @@ CHECKS: dict[str, Callable[[str, pd.DataFrame], Fact | None]] = {
     "unstated": _unstated,
     "cited": _cited,
     "example": _example,
+    **mts_checks.CHECKS,
+    **stored_checks.CHECKS,
 }

@@ -36,16 +36,26 @@ class LedgerError(SercoreError):
 class Selector:
     """One row of map.csv: what ours is for a published number.
 
-    A measured number names the rows (corpus, task, system, variant, protocol, split) and the quantity: `statistic` is mean, maximum,
-    gain (system - reference), recall (of `label`) or confusion (`label` taken for `predicted`). A fact names a `check` instead.
-    `published_runs` is how many runs the published value is over.
+    A measured number names the rows (corpus, task, system, settings, variant, protocol, split), the `metric` and the quantity: `statistic`
+    is one of STATISTICS. A fact names a `check` instead.
+
+    Attributes:
+        settings, reference_settings: what tells runs of one system apart (`sercore.spec.ModelSpec.settings`), empty where all are its own.
+        reference: the system that a gain is over; for a mean, the one whose published value it is compared to.
+        label: class of a recall or confusion; factor of a branch; beginning of the ids of the cells that a mean gain is over.
+        predicted: class that `label` was taken for.
+        published_runs: how many runs the published value is over.
+        published_epochs: the longest schedule of the source; runs of ours with fewer epochs are of reduced size. 0: not compared.
+        other: what is other than published about our rows whatever they score, so that they are never comparable; empty: nothing.
     """
 
     id: str
     corpus: str = ""
     task: str = ""
     system: str = ""
+    settings: str = ""
     reference: str = ""
+    reference_settings: str = ""
     variant: str = ""
     protocol: str = ""
     split: str = ""
@@ -54,11 +64,24 @@ class Selector:
     label: str = ""
     predicted: str = ""
     published_runs: str = ""
+    published_epochs: str = ""
+    other: str = ""
     check: str = ""
     remark: str = ""
 
 
-STATISTICS = ("mean", "maximum", "gain", "recall", "confusion")
+#: statistic -> what it is of the seeds of a group of runs
+STATISTICS = {
+    "mean": "mean over seeds",
+    "maximum": "best seed",
+    "gain": "mean of system minus that of reference",
+    "mean_gain": "mean of such gains over the cells of a table: all rows of map.csv with a reference whose id begins with `label`",
+    "mean_loss": "the same with the other sign",
+    "recall": "of the class `label`",
+    "confusion": "share of the class `label` that was taken for `predicted`",
+    "usage": "share of output points won by the branch with the factor `label`",
+}
+METRICS = ("uar", "accuracy", "recall", "share")
 
 
 def claims_folder() -> Path:
@@ -123,7 +146,7 @@ def load_map() -> dict[str, Selector]:
     """Selectors by the id of their number or setting.
 
     Raises:
-        LedgerError: an id stands twice, a row has neither a statistic nor a check, or both.
+        LedgerError: an id stands twice, a row has neither a statistic nor a check, or both, or asks for an unknown one.
     """
     selectors: dict[str, Selector] = {}
     for row in _table(claims_folder(), "map.csv").to_dict("records"):
@@ -134,6 +157,8 @@ def load_map() -> dict[str, Selector]:
             raise LedgerError(f"map.csv: {selector.id} needs either a statistic or a check")
         if selector.statistic and selector.statistic not in STATISTICS:
             raise LedgerError(f"map.csv: {selector.id} asks for {selector.statistic!r}; known: {', '.join(STATISTICS)}")
+        if selector.statistic and selector.metric not in METRICS:
+            raise LedgerError(f"map.csv: {selector.id} is in the metric {selector.metric!r}; known: {', '.join(METRICS)}")
         selectors[selector.id] = selector
     return selectors
 

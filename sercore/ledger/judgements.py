@@ -8,19 +8,18 @@ from sercore.ledger import claims as published
 from sercore.ledger import rule
 from sercore.ledger.checks import compute, holds
 from sercore.ledger.claims import LedgerError, Selector
+from sercore.ledger.facts import CORPORA_AT_HAND, Missing, recordings_missing
 from sercore.ledger.measurements import Measurements, Ours
 from sercore.ledger.paired import label
 from sercore.ledger.rule import Verdict
 
 #: Systems whose chapter is built: no fact or setting of theirs may wait for a check.
-FINISHED_SYSTEMS = ("reslstm-sa",)
-#: Recordings that this study has; a number on others is not run because they are missing.
-CORPORA_AT_HAND = ("RAVDESS", "EmoDb")
+FINISHED_SYSTEMS = ("reslstm-sa", "mts", "mts-resnet18", "mts-speech", "mts-image")
 #: What a number that names no corpus is averaged over, by the beginning of its system's name.
 _CORPORA_OF = {
     "omg": "OMG-Empathy",
     "mts-speech": "GSC and FSDD",
-    "mts-image": "MNIST and CIFAR-10",
+    "mts-image": "MNIST and CIFAR10",
     "mts": "EmoDb, RAVDESS, TESS and IEMOCAP",
     "at": "GSC, IEMOCAP and Good-Sounds",
     "rhemo": "IEMOCAP, RAVDESS, EmoDb and TESS",
@@ -61,26 +60,27 @@ def judged(claim: dict[str, str], selector: Selector | None, contradiction: str,
 
 
 def _fact_line(claim: dict[str, str], selector: Selector, contradiction: str, measurements: Measurements) -> dict[str, Any]:
-    fact = compute(selector.check, measurements.results.groups)
-    if fact is None:
-        verdict = rule.judge_fact(None, "", "", contradiction=contradiction, remark=selector.remark)
+    fact = compute(selector.check, measurements.results)
+    if isinstance(fact, Missing):
+        verdict = rule.judge_fact(None, "", "", contradiction=contradiction, remark=selector.remark, missing=fact.what)
         return {"verdict": verdict.name, "reason": verdict.reason}
     agrees = holds(fact, claim["value"], claim["note"]) if fact.comparable else None
-    ours = str(fact)
-    verdict = rule.judge_fact(agrees, ours, fact.where, contradiction=contradiction, comparable=fact.comparable, remark=selector.remark)
+    ours, said = str(fact), {"contradiction": contradiction, "remark": selector.remark, "why": fact.why}
+    verdict = rule.judge_fact(agrees, ours, fact.where, comparable=fact.comparable, **said)
     return {"ours": ours, "verdict": verdict.name, "reason": verdict.reason}
 
 
 def _measured_line(claim: dict[str, str], selector: Selector, contradiction: str, measurements: Measurements) -> dict[str, Any]:
     ours, strict = measurements.ours(selector), measurements.ours(selector, "strict")
     value, scale = published.number(claim["value"]), _FRACTION_OF[claim["unit"]]
-    missing = f"no run of {label(selector.system)} on {selector.corpus} under protocol {selector.protocol} is stored"
-    if selector.reference:
-        missing += f", or none of {label(selector.reference)}"
     fraction = None if value is None else value * scale
-    verdict = rule.judge(fraction, ours.measured if ours else None, missing, contradiction)
-    reason = f"{verdict.reason} {selector.remark}".strip() if ours else verdict.reason
-    line: dict[str, Any] = {"verdict": verdict.name, "reason": reason}
+    verdict = rule.judge(fraction, ours.measured if ours else None, _not_stored(claim, selector), contradiction, _over_baseline(claim))
+    said = [verdict.reason, selector.remark if ours or strict else ""]
+    if strict and not ours and strict.group["split"] != selector.split:
+        said.append(f"Ours under the strict protocol has other folds ({strict.group['split']}): it stands beside and is not compared.")
+    line: dict[str, Any] = {"verdict": verdict.name, "reason": " ".join(part for part in said if part)}
+    if selector.protocol == "strict":
+        ours = None  # shown once, in the columns of its protocol
     for prefix, found in (("", ours), ("strict_", strict)):
         if found is not None:
             interval = found.interval or found.measured.prediction
@@ -90,6 +90,32 @@ def _measured_line(claim: dict[str, str], selector: Selector, contradiction: str
         line |= {"recordings": int(shown.group["n_items"]), "speakers": shown.measured.n_speakers, "folds": int(shown.group["folds"])}
         line |= {"seeds": _seeds(ours, strict), "group": shown.group["group"]}
     return line
+
+
+def _not_stored(claim: dict[str, str], selector: Selector) -> str:
+    """Which run would answer, and the recordings that it needs if they are not at hand."""
+    corpus = claim["corpus"] or selector.corpus
+    if selector.statistic in ("mean_gain", "mean_loss"):
+        corpora = claim["corpus"] or next(names for prefix, names in _CORPORA_OF.items() if claim["system"].startswith(prefix))
+        names = corpora.replace(" and ", ", ").split(", ")
+        return f"no runs of every cell of its table, on {corpora}, are among the stored runs{recordings_missing(names)}"
+    said = f"no run of {label(selector.system, selector.settings)} on {corpus} under protocol {selector.protocol} is stored"
+    if selector.statistic == "usage":
+        said = f"no table of branch usage of {label(selector.system, selector.settings)} on {corpus} is among the stored runs"
+    if selector.reference:
+        said += f", or none of {label(selector.reference, selector.reference_settings)}"
+    return said + (recordings_missing([corpus]) if claim["corpus"] else "")
+
+
+def _over_baseline(claim: dict[str, str]) -> float | None:
+    """The printed value minus that of the row it is compared to, as a fraction; None where it is compared to none."""
+    table = published.load_claims(claim["source"])
+    rows = table[table["claim_id"].eq(claim.get("compared_to", ""))]
+    if rows.empty:
+        return None
+    (value, unit), mine = rows[["value", "unit"]].iloc[0], published.number(claim["value"])
+    other = published.number(value)
+    return None if mine is None or other is None else mine * _FRACTION_OF[claim["unit"]] - other * _FRACTION_OF[unit]
 
 
 def _unmapped(claim: dict[str, str], contradiction: str) -> Verdict:

@@ -85,7 +85,9 @@ class Measured:
     other: str = ""
 
 
-def judge(published: float | None, ours: Measured | None, missing: str = "", contradiction: str = "") -> Verdict:
+def judge(
+    published: float | None, ours: Measured | None, missing: str = "", contradiction: str = "", published_difference: float | None = None
+) -> Verdict:
     """The rule above for a number that has to be measured.
 
     Args:
@@ -93,6 +95,8 @@ def judge(published: float | None, ours: Measured | None, missing: str = "", con
         ours: what we measured; None where nothing was run.
         missing: what a run would need, for `not run`.
         contradiction: how the source contradicts itself there, if it does.
+        published_difference: the printed value minus that of its baseline, for a score that is compared to one; None where the printed
+            value is the difference itself.
 
     Returns:
         Verdict and reason. A contradiction is added to the reason of a number that was not run.
@@ -107,8 +111,11 @@ def judge(published: float | None, ours: Measured | None, missing: str = "", con
     if weakness := _undecidable(ours):
         return Verdict(NOT_DECIDABLE, weakness)
     found = _points(ours.difference, "difference over speakers") if ours.difference else ""
+    same_sign = ours.difference is not None and _same_sign(
+        published if published_difference is None else published_difference, ours.difference
+    )
     if ours.reduced:
-        if ours.difference and _same_sign(published, ours.difference):
+        if same_sign:
             return Verdict(REDUCED, f"a smaller run than published has the published sign: {found}.")
         return Verdict(NOT_REPRODUCED, f"a smaller run than published does not show it{f': {found}' if found else ''}.")
     assert ours.prediction is not None  # five seeds have a spread
@@ -116,13 +123,21 @@ def judge(published: float | None, ours: Measured | None, missing: str = "", con
     if published in ours.prediction:
         return Verdict(REPRODUCED, f"{where}.")
     side = "above" if published > ours.prediction.high else "below"
-    if ours.difference and _same_sign(published, ours.difference):
+    if same_sign:
         return Verdict(DIRECTION, f"{where}: the published value lies {side}, but the sign holds: {found}.")
     return Verdict(NOT_REPRODUCED, f"{where}: the published value lies {side}{f'; {found}' if found else ''}.")
 
 
 def judge_fact(
-    agrees: bool | None, ours: str, where: str, *, contradiction: str = "", comparable: bool = True, remark: str = ""
+    agrees: bool | None,
+    ours: str,
+    where: str,
+    *,
+    contradiction: str = "",
+    comparable: bool = True,
+    remark: str = "",
+    missing: str = "the check looks at stored runs, and there are none yet",
+    why: str = "the source states no value",
 ) -> Verdict:
     """The rule for a fact or a setting.
 
@@ -131,16 +146,19 @@ def judge_fact(
         ours: our value, in words.
         where: what holds it.
         contradiction: how the source contradicts itself there, if it does.
-        comparable: False where the source states no value or only cites one.
+        comparable: False where the source states no value or only cites one, or ours cannot be set beside it.
         remark: why ours differs and which switch changes it; also said of what agrees.
+        missing: what a check without a value waits for.
+        why: what stands in the way of a comparison.
     """
     said = f" {remark}" if remark else ""
     if agrees is None and comparable:
-        return Verdict(NOT_RUN, f"the check looks at stored runs, and there are none yet.{said}")
+        also = f" The source also contradicts itself here: {contradiction}" if contradiction else ""
+        return Verdict(NOT_RUN, f"{missing}.{said}{also}")
     if contradiction:
         return Verdict(INCONSISTENT, f"{contradiction}{f' Ours: {ours} ({where}).' if ours else ''}")
     if not comparable:
-        return Verdict(NOT_COMPARABLE, f"the source states no value; ours is {ours} ({where}).{said}" if ours else f"{where}.{said}")
+        return Verdict(NOT_COMPARABLE, f"{why}; ours is {ours} ({where}).{said}" if ours else f"{where}.{said}")
     if agrees:
         return Verdict(AS_STATED, f"ours is {ours} ({where}).{said}")
     return Verdict(DIFFERS, f"ours is {ours} ({where}).{said}")

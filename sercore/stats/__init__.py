@@ -94,18 +94,29 @@ def cube(counts: pd.DataFrame, group: str | None = None, incomplete: Literal["ra
     return Cube(values[complete], kept, tuple(speakers), tuple(labels), dropped)
 
 
-def per_speaker(data: Cube) -> pd.DataFrame:
-    """One row a speaker: recordings, mean UAR over seeds, its standard deviation over seeds, lowest and highest seed.
+def per_speaker(data: Cube, metric: Metric = "uar") -> pd.DataFrame:
+    """One row a speaker: recordings, mean score over seeds, its standard deviation over seeds, lowest and highest seed.
 
-    UAR of a speaker is the mean over the classes that he or she recorded. Fractions.
+    Args:
+        data: counts of one group.
+        metric: uar or accuracy; it is also the name of its column. UAR of a speaker is the mean over the classes that he or she recorded.
+
+    Returns:
+        Columns `speaker, items`, the metric, `seed_sd, lowest_seed, highest_seed`; fractions.
+
+    Raises:
+        ValueError: another metric.
     """
-    scores = np.asarray(uar_from_counts(data.counts, absent="skip"))  # seeds x speakers
+    if metric == "uar":
+        scores = np.asarray(uar_from_counts(data.counts, absent="skip"))  # seeds x speakers
+    else:
+        scores = _score(np.diagonal(data.counts, axis1=2, axis2=3), data.counts.sum(axis=3), metric)
     spread = scores.std(axis=0, ddof=1) if len(data.seeds) > 1 else np.full(len(data.speakers), np.nan)
     return pd.DataFrame(
         {
             "speaker": data.speakers,
             "items": data.counts[0].sum(axis=(1, 2)),
-            "uar": scores.mean(axis=0),
+            metric: scores.mean(axis=0),
             "seed_sd": spread,
             "lowest_seed": scores.min(axis=0),
             "highest_seed": scores.max(axis=0),
@@ -113,9 +124,9 @@ def per_speaker(data: Cube) -> pd.DataFrame:
     )
 
 
-def spreads(data: Cube) -> dict[str, float]:
-    """Standard deviations (n - 1) of UAR, shown apart: of the pooled score over seeds, and of the seed means over speakers."""
-    seeds, speakers = data.scores(), per_speaker(data)["uar"]
+def spreads(data: Cube, metric: Metric = "uar") -> dict[str, float]:
+    """Standard deviations (n - 1) of a metric, shown apart: of the pooled score over seeds, and of the seed means over speakers."""
+    seeds, speakers = data.scores(metric), per_speaker(data, metric)[metric]
     return {"seed_sd": float(seeds.std(ddof=1)) if len(seeds) > 1 else np.nan, "speaker_sd": float(speakers.std(ddof=1))}
 
 

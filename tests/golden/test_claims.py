@@ -80,10 +80,11 @@ def test_every_number_and_setting_of_reslstm_is_mapped():
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("a,,,,,,,,,,,,,,", "either a statistic or a check"),
-        ("a,,,,,,,,,mean,,,10,feature:n_mfcc,", "either a statistic or a check"),
-        ("a,,,,,,,,,median,,,10,,", "known: mean"),
-        ("a,,,,,,,,,,,,,cited,\na,,,,,,,,,,,,,cited,", "twice"),
+        ("a,,,,,,,,,,,,,,,,,,", "either a statistic or a check"),
+        ("a,,,,,,,,,,uar,mean,,,10,,,feature:n_mfcc,", "either a statistic or a check"),
+        ("a,,,,,,,,,,uar,median,,,10,,,,", "known: mean"),
+        ("a,,,,,,,,,,acuracy,mean,,,10,,,,", "known: uar, accuracy"),
+        ("a,,,,,,,,,,,,,,,,,cited,\na,,,,,,,,,,,,,,,,,cited,", "twice"),
     ],
 )
 def test_a_faulty_map_is_caught(tmp_path, monkeypatch, line, says):
