@@ -233,6 +233,8 @@ def test_published_rows_come_back_as_they_were(corpus, tmp_path, monkeypatch):
     )
     assert loaded.labels(group) == found.labels(group)
     assert loaded.specs == found.specs
+    assert loaded.groups[results.COST_COLUMNS].equals(found.groups[results.COST_COLUMNS])  # every digit, missing ones missing
+    assert loaded.runs["peak_host_mb"].tolist() == found.runs["peak_host_mb"].tolist()
     results.publish("x", found)
     assert len(results.load_results("x").runs) == 1
 
