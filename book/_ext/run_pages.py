@@ -22,7 +22,8 @@ MIME = "application/vnd.sercore.origin+json"  # as in sercore.provenance, which 
 #: Columns of a run that are listed when they differ within a group, and said once when they do not.
 RUN_COLUMNS = {
     "run_id": "run", "fold": "fold", "seed": "seed", "best_epoch": "best epoch", "validation_uar": "validation UAR", "seconds": "seconds",
-    "peak_memory_mb": "memory (MB)", "device": "device", "threads": "threads", "torch": "torch", "python": "python",
+    "peak_host_mb": "memory (MiB)", "peak_device_mb": "GPU memory (MiB)", "peak_memory_mb": "memory of the process (MB)",
+    "device": "device", "threads": "threads", "torch": "torch", "python": "python",
     "code_commit": "code revision", "data_fingerprint": "recordings", "split_fingerprint": "split", "finished_at": "finished (UTC)",
 }  # fmt: skip
 #: How a group is described, in this order.
