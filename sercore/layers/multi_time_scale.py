@@ -207,7 +207,7 @@ class MultiTimeScaleConv2d(BranchBiases):
 
     def _kernel(self, i: int, gain: bool = True) -> Tensor:
         """Branch i's kernel, shape (O, C, k_t, k_f)."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if i != self.unscaled:
             if self.variant == "released":
                 weight = weight.detach()

@@ -6,7 +6,7 @@ its branch are written. Backwards the gradient of a block is split by winner and
 padded input, so that a block is one long vector: the last columns of each row are computed and thrown away.
 
 Values equal those of the plain path but for rounding. One thread; the result of an item does not depend on its batch. Compiled by numba
-at the first use in a process (about six seconds); nothing is stored on disk, because numba's stored code is a pickle.
+at the first use in a process (five to six seconds of one processor); nothing is stored on disk, because numba's stored code is a pickle.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-if TYPE_CHECKING:
-    from sercore.layers.multi_time_scale import MultiTimeScaleConv2d
 
 #: Multiplications an item (all branches) below which compiling is not worth while.
 LEAST_WORK = 4_000_000
@@ -51,11 +48,11 @@ def switched_off() -> Iterator[None]:
         _off[0] = before
 
 
-def pays(layer: MultiTimeScaleConv2d, x: Tensor) -> bool:
+def pays(layer: Any, x: Tensor) -> bool:
     """Whether the compiled pass is taken: a bool, from kinds and sizes alone and not from the number of items (thesis ch. 4: A1 to A3).
 
     Args:
-        layer: a multi-time-scale convolution, centred.
+        layer: a `MultiTimeScaleConv2d`, centred (not imported here: it imports this module).
         x: its input, shape (B, C, T, F), floating.
     """
     suits = (
@@ -77,11 +74,11 @@ def pays(layer: MultiTimeScaleConv2d, x: Tensor) -> bool:
     return work >= LEAST_WORK and find_spec("numba") is not None
 
 
-def best(layer: MultiTimeScaleConv2d, x: Tensor) -> tuple[Tensor, Tensor]:
+def best(layer: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """Maximum over branches and its branch (thesis, Sec. 4.2), for a layer and an input for which it `pays`.
 
     Args:
-        layer: a multi-time-scale convolution, centred.
+        layer: a `MultiTimeScaleConv2d`, centred (not imported here: it imports this module).
         x: its input, shape (B, C, T, F), float32.
 
     Returns:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sercore.layers.multi_time_scale import Variant
 from sercore.models.spectrogram_network import Size, SpectrogramNetwork, activated, convolution, fitted, maps_of, pooled
 
 REVISION = 1
@@ -51,7 +52,7 @@ class MTSCNN(SpectrogramNetwork):
         *,
         kernel: Size = (10, 5),
         scales: dict[str, Any] | None = None,
-        variant: str = "definition",
+        variant: Variant = "definition",
         dropout: float = 0.0,
     ) -> None:
         super().__init__(n_frames, n_features)
@@ -112,7 +113,7 @@ class MTSAlexNet(SpectrogramNetwork):
         n_classes: int,
         *,
         scales: dict[str, Any] | None = None,
-        variant: str = "definition",
+        variant: Variant = "definition",
         dropout: float = 0.0,
         in_channels: int = 1,
     ) -> None:
@@ -159,7 +160,7 @@ def build(
     *,
     kernel: Size | None = (10, 5),
     scales: dict[str, Any] | None = None,
-    variant: str = "definition",
+    variant: Variant = "definition",
     dropout: float = 0.0,
 ) -> nn.Module:
     """One of the networks A1 to A4 (thesis, Sec. 4.3), freshly initialised from torch's current random state.

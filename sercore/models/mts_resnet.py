@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sercore.layers.multi_time_scale import MultiTimeScaleConv2d, Variant
 from sercore.models.spectrogram_network import Size, SpectrogramNetwork, convolution, fitted, maps_of
 
 REVISION = 1
@@ -77,7 +78,7 @@ class MTSResNet18(SpectrogramNetwork):
         n_classes: int,
         *,
         scales: dict[str, Any] | None = None,
-        variant: str = "definition",
+        variant: Variant = "definition",
         dropout: float = 0.0,
     ) -> None:
         super().__init__(n_frames, n_features)
@@ -102,7 +103,7 @@ class MTSResNet18(SpectrogramNetwork):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(maps, n_classes)
         for module in self.modules():
-            if hasattr(module, "kernel_size"):
+            if isinstance(module, nn.Conv2d | MultiTimeScaleConv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def _fit(self, scales: dict[str, Any] | None, blocks: dict[str, Any] | None) -> None:
@@ -135,7 +136,7 @@ def build(
     *,
     kernel: Size | None = None,
     scales: dict[str, Any] | None = None,
-    variant: str = "definition",
+    variant: Variant = "definition",
     dropout: float = 0.0,
 ) -> nn.Module:
     """ResNet-18 (thesis, Sec. 4.4), freshly initialised from torch's current random state; arguments as `sercore.models.mts_cnn.build`.

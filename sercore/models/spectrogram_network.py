@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sercore.layers.kernel_scales import obstacle
-from sercore.layers.multi_time_scale import MultiTimeScaleConv2d
+from sercore.layers.multi_time_scale import MultiTimeScaleConv2d, Variant
 
 Size = tuple[int, int]
 
@@ -21,7 +21,7 @@ def convolution(
     kernel: Size,
     *,
     scales: dict[str, Any] | None = None,
-    variant: str = "definition",
+    variant: Variant = "definition",
     stride: int = 1,
     padding: int = 0,
     bias: bool = True,
