@@ -75,12 +75,14 @@ class Replay:
         frames: normalised frames of its items, in the same order; shapes (T_i, d).
         model: the network, in evaluation mode.
         hop_s: seconds from one frame to the next.
+        normaliser: what the frames went through.
     """
 
     predictions: pd.DataFrame
     frames: Sequence[np.ndarray]
     model: nn.Module
     hop_s: float
+    normaliser: Normaliser
 
 
 def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) -> Replay:
@@ -109,7 +111,7 @@ def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) ->
         off = np.abs(found - stored).max()
         raise StoreError(f"the weights of run {run_id} do not give its stored scores (off by {off:.2g}): delete it and run again")
     rate_hz = corpus.card.sample_rate_hz
-    return Replay(predictions, frames, model, frame_sizes(spec.features, rate_hz)[1] / rate_hz)
+    return Replay(predictions, frames, model, frame_sizes(spec.features, rate_hz)[1] / rate_hz, normaliser)
 
 
 def signal_flow(run_id: str, item_id: str | None = None, root: str | Path = "", store: RunStore | None = None) -> pd.DataFrame:

@@ -113,7 +113,8 @@ def waveform(item: Mapping[str, Any] | pd.Series) -> tuple[NDArray[np.float32], 
     (pitch_hz, tract_cm and breathiness are taken from the row). Change one field and only that factor changes.
 
     Args:
-        item: a row of `read` (Series or mapping) with item_id, speaker, emotion, text and FACTORS.
+        item: a row of `read` (Series or mapping) with item_id, speaker, emotion, text and FACTORS. A field `tempo_factor`, which no row of
+            `read` has, multiplies the tempo: any tempo can be rendered, not only those of TEMPI.
 
     Returns:
         float32, shape (N,), mono, in [-1, 1], whole multiples of 1/32768 (the samples are rounded to 16 bits); and 16000. 0.8 to 2.8 s.
@@ -136,7 +137,8 @@ def waveform(item: Mapping[str, Any] | pd.Series) -> tuple[NDArray[np.float32], 
         breathiness=float(item["breathiness"]),
     )
     level_db = LEVEL_DB + prosody.energy_db + 2.0 * bell("gain", seed, item["speaker"], size=1)[0]
-    sound = speak(tuple(item["text"].split()), speaker, prosody, TEMPI[item["tempo"]], key) * 10 ** (level_db / 20)
+    tempo = TEMPI[item["tempo"]] * float(item.get("tempo_factor", 1.0))
+    sound = speak(tuple(item["text"].split()), speaker, prosody, tempo, key) * 10 ** (level_db / 20)
     sound = sound + background("white", sound.size, (*key, "quiet")) * 10 ** (QUIET_DB / 20)
     if item["noise"] != "none":
         room_db = LEVEL_DB - float(item["noise_snr_db"])  # of the room: does not follow the level of the voice
