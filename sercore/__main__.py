@@ -20,6 +20,7 @@ from sercore.answers import plain, table
 from sercore.commands import audit as audit_commands
 from sercore.commands import fetch as fetch_commands
 from sercore.commands import predict as predict_commands
+from sercore.commands import sweep as sweep_commands
 from sercore.commands.inputs import read_spec, roots_of
 from sercore.errors import SercoreError, SpecError
 from sercore.progress import silenced
@@ -250,6 +251,7 @@ def _answer(payload: Any, text: str, as_json: bool) -> None:
 fetch_commands.add_to(corpora)
 predict_commands.add_to(app)
 audit_commands.add_to(app)
+sweep_commands.add_to(app)
 
 if __name__ == "__main__":
     sys.exit(app())

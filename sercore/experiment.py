@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from sercore import baselines, metrics, models, resources, train
+from sercore import baselines, initial_weights, metrics, models, resources, train
 from sercore.data import corpora
-from sercore.errors import SpecError
+from sercore.errors import SpecError, StoreError
 from sercore.features import cache
 from sercore.prepare import Prepared, prepare
 from sercore.progress import bar
@@ -109,6 +109,7 @@ def run_one(
     name = identify(spec, corpus, roots)
     if (record := store.finished(name)) is not None:
         return record
+    parents = _finished_parents(spec, roots, store)
     prepared = prepare(spec, corpus)
     with store.writing(name) as folder, resources.PeakMemory(_where(spec)) as peak:
         if (record := store.finished(name)) is not None:  # by another process, since it was looked for
@@ -119,7 +120,8 @@ def run_one(
         write_json(folder / "spec.json", spec.canonical())
         started = time.perf_counter()
         system = _run_baseline if spec.model.name in BASELINES else _run_network
-        scores, found = system(spec, prepared, folder, progress)
+        first = store.path(parents[0]) / "weights.safetensors" if spec.model.initial_weights == "parent" else None
+        scores, found = system(spec, prepared, folder, progress, first)
         predictions = prepared.evaluator.predictions(scores, name, spec.split.fold, spec.seed)
         history = found.pop("history")
         with refusals_named(folder):
@@ -138,6 +140,7 @@ def run_one(
             "overlaps_checked": list(prepared.plan.checked),
             "data_fingerprint": fingerprint(spec, corpus, roots),
             "split_fingerprint": prepared.plan.fingerprint,
+            **({"corpus_fingerprint": corpus.fingerprint(), "parents": parents} if parents else {}),
             # training time over all sittings of a resumed run; this sitting's time where nothing is trained
             "seconds": round(sum(row["seconds"] for row in history) or time.perf_counter() - started, 3),
             "seconds_per_epoch": round(sum(row["seconds"] for row in history) / len(history), 4) if history else None,
@@ -150,7 +153,17 @@ def run_one(
     return record
 
 
-def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool) -> tuple[np.ndarray, dict[str, Any]]:
+def _finished_parents(spec: RunSpec, roots: Mapping[str, str | Path] | None, store: RunStore) -> list[str]:
+    """Run ids of the runs that this one starts from; a damaged or missing one is an error."""
+    ids = [identify(parent, corpus_of(parent, roots), roots) for parent in spec.parents]
+    if missing := [name for name in ids if store.finished(name) is None]:
+        raise StoreError(f"the parent {missing[0]} is not finished: run it first, as a sweep does")
+    return ids
+
+
+def _run_network(
+    spec: RunSpec, prepared: Prepared, folder: Path, progress: bool, parent: Path | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(spec.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -159,7 +172,10 @@ def _run_network(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool
         seed = train.derive_seed(spec.seed, spec.split.fold)
         torch.manual_seed(train.derive_seed(seed, "initial weights"))
         n_frames, n_features = prepared.train.frames[0].shape
-        model = models.build_for(spec, n_features, len(prepared.labels), n_frames).to(where)
+        model = models.build_for(spec, n_features, len(prepared.labels), n_frames)
+        if parent is not None:
+            initial_weights.take_over(model, parent)
+        model = model.to(where)
         label = f"{spec.model.name} fold {spec.split.fold} seed {spec.seed}"
         with bar(total=spec.training.epochs, label=label, unit="epoch") if progress else _Silent() as shown:
             result = train.fit(
@@ -209,8 +225,10 @@ class _Silent:
         """Do nothing."""
 
 
-def _run_baseline(spec: RunSpec, prepared: Prepared, folder: Path, progress: bool) -> tuple[np.ndarray, dict[str, Any]]:
-    del folder, progress
+def _run_baseline(
+    spec: RunSpec, prepared: Prepared, folder: Path, progress: bool, parent: Path | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    del folder, progress, parent
     assert prepared.train.labels is not None
     assert prepared.validation.labels is not None
     labels = np.array(prepared.labels)

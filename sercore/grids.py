@@ -221,7 +221,7 @@ def run_chapter(
         profile: `quick` or `full`.
         protocols: of `strict`, `paper`.
         roots: corpus name -> folder; without it `$SERCORE_CORPORA/<name>`.
-        scheduler: see `sercore.sweep.workers`.
+        scheduler: see `sercore.schedulers.connect`.
         choices: systems, folds, seeds, variant.
 
     Returns:
@@ -234,7 +234,7 @@ def run_chapter(
     if profile == "full":
         specs = tuned(specs, chapter, roots)
     sweep = run_all(specs, roots, scheduler)
-    return sweep, collect(chapter, {r["run_id"]: r for r in sweep.records}.values(), profile=profile)
+    return sweep, collect(chapter, {r["run_id"]: r for r in sweep.whole()}.values(), profile=profile)
 
 
 def finished_runs(specs: Sequence[RunSpec], roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None) -> list[dict]:
@@ -249,5 +249,5 @@ def finished_runs(specs: Sequence[RunSpec], roots: Mapping[str, str | Path] | No
     records: dict[tuple[str, int], list[dict | None]] = {}
     for spec in specs:
         corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
-        records.setdefault((spec.group, spec.seed), []).append(store.finished(identify(spec, corpus)))
+        records.setdefault((spec.group, spec.seed), []).append(store.finished(identify(spec, corpus, roots)))
     return [r for whole in records.values() if all(r is not None for r in whole) for r in whole if r is not None]

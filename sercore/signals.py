@@ -100,7 +100,7 @@ def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) ->
     model, normaliser, record = load_network(run_id, store)
     spec = RunSpec.model_validate(record["spec"])
     corpus = load_corpus(spec.data.corpus, str(root))
-    if corpus.fingerprint() != record["data_fingerprint"]:
+    if corpus.fingerprint() != record.get("corpus_fingerprint", record["data_fingerprint"]):
         raise StoreError(f"run {run_id} was made from other recordings of {spec.data.corpus} than those at hand")
     features, predictions = corpus_features(corpus, spec.features), store.predictions(run_id)
     frames = normaliser.apply([features[i] for i in predictions["item_id"]])

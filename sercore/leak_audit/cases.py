@@ -158,7 +158,7 @@ def _of_spec(
         if must_load:
             raise
         return _without_sides(bare, f"the recordings are not here ({error})")
-    if record is not None and corpus.fingerprint() != record["data_fingerprint"]:
+    if record is not None and corpus.fingerprint() != record.get("corpus_fingerprint", record["data_fingerprint"]):
         return _without_sides(bare, f"the recordings of {corpus.name} here are not those of the run (another data fingerprint)")
     items = corpus.items
     if "level_filter" in spec.leaks:

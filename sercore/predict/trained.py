@@ -169,7 +169,7 @@ def _from_store(run_id: str, roots: Mapping[str, str | Path], store: RunStore) -
             raise StoreError(f"run {run_id} was trained on {own!r}, a corpus of one's own: give --root {own}=DIR ({error})") from error
         return Trained(run_id, (network,), spec, labels, None, False)
     record = store.finished(run_id) or {}
-    if corpus.fingerprint() != record["data_fingerprint"]:
+    if corpus.fingerprint() != record.get("corpus_fingerprint", record["data_fingerprint"]):
         return Trained(run_id, (network,), spec, labels, None, False, corpus.card)
     familiar, heard = training_side(corpus, spec, network.normaliser)
     return Trained(run_id, (replace(network, familiar=familiar),), spec, labels, heard, False, corpus.card)
