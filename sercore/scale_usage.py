@@ -22,6 +22,7 @@ from sercore import models, train
 from sercore.errors import StoreError
 from sercore.layers.kernel_scales import resampled
 from sercore.layers.multi_time_scale import MultiTimeScaleConv2d
+from sercore.progress import bar
 from sercore.results import Results
 from sercore.signals import Replay, load_network, replay
 from sercore.spec import RunSpec
@@ -34,11 +35,12 @@ TABLE_COLUMNS = [
     "group", "system", "settings", "layer", "factor", "trained", "untrained", "untrained_low", "untrained_high", "noise",
     "trained_in_sound", "untrained_in_sound", "untrained_in_sound_low", "untrained_in_sound_high", "runs", "draws",
 ]  # fmt: skip
+KERNEL_COLUMNS = ["group", "run_id", "layer", "map", "stage", "factor", "frame", "bin", "value"]
 _BATCH, _NOISE_ITEMS = 16, 8
 
 
 def usage_rows(
-    results: Results, roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None, draws: int = 5, per_class: int = 0
+    results: Results, roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None, draws: int = 10, per_class: int = 0
 ) -> pd.DataFrame:
     """Share of points that each branch wins in every multi-time-scale layer: the table `usage` of `Results.extras`.
 
@@ -60,18 +62,20 @@ def usage_rows(
     """
     store = store or RunStore()
     networks = results.of(system=[name for name in models.SPECTROGRAM if name.startswith("mts_")])
+    corpora = networks.groups.set_index("group")["corpus"].to_dict()
     rows: list[dict] = []
-    for group in networks.groups.to_dict("records"):
-        root, controlled = (roots or {}).get(group["corpus"], ""), set()
-        for run in networks.runs[networks.runs["group"].eq(group["group"])].to_dict("records"):
+    controlled: set[tuple[str, int]] = set()
+    with bar(networks.runs.to_dict("records"), label="use of time scales", unit="run") as runs:
+        for run in runs:
+            root = (roots or {}).get(corpora[run["group"]], "")
             found, spec = replay(run["run_id"], root, store), store.spec(run["run_id"])
             frames = _chosen(found, per_class)
             silence = _silence(found)
             about = {"group": spec.group, "system": spec.model.name, "settings": spec.model.settings, "run_id": run["run_id"]}
             about |= {"fold": spec.split.fold}
             rows += _rows(found.model, frames, silence, about | {"seed": spec.seed, "kernels": TRAINED})
-            if spec.split.fold not in controlled:
-                controlled.add(spec.split.fold)
+            if (spec.group, spec.split.fold) not in controlled:
+                controlled.add((spec.group, spec.split.fold))
                 rows += _control(found, spec, frames, silence, about, draws)
     return pd.DataFrame(rows, columns=COLUMNS).round(5)
 
@@ -191,7 +195,20 @@ def kernels(run_id: str, most_maps: int = 1, store: RunStore | None = None) -> p
             index = np.indices(weights.shape).reshape(3, -1)
             table = pd.DataFrame({"map": index[0], "frame": index[1], "bin": index[2], "value": weights.ravel().astype(float)})
             rows.append(table.assign(group=spec.group, run_id=run_id, layer=name, stage=stage, factor=factor))
-    return pd.concat(rows, ignore_index=True)[["group", "run_id", "layer", "map", "stage", "factor", "frame", "bin", "value"]].round(6)
+    return pd.concat(rows, ignore_index=True)[KERNEL_COLUMNS].round(6)
+
+
+def kernel_table(results: Results, store: RunStore | None = None) -> pd.DataFrame:
+    """`kernels` of fold 0, seed 0 of every multi-time-scale group, so that no result chooses them: the table `kernels` of `Results.extras`.
+
+    Args:
+        results: whose runs lie in the store.
+        store: None takes the default store.
+    """
+    networks = results.of(system=[name for name in models.SPECTROGRAM if name.startswith("mts_")]).runs
+    runs = networks[networks["fold"].eq(0) & networks["seed"].eq(0)]["run_id"]
+    parts = [kernels(run_id, store=store) for run_id in runs]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=KERNEL_COLUMNS)
 
 
 def _layers(model: nn.Module) -> dict[str, MultiTimeScaleConv2d]:

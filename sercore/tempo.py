@@ -27,7 +27,7 @@ from sercore import models
 from sercore.data.audio import resample
 from sercore.data.corpora import CORPORA, Corpus
 from sercore.errors import SpecError
-from sercore.experiment import load_corpus
+from sercore.experiment import device, load_corpus
 from sercore.features.cache import frames_of
 from sercore.progress import bar
 from sercore.results import Results
@@ -208,11 +208,12 @@ def _of_run(
 
 @torch.inference_mode()
 def _hear(model: nn.Module, frames: Sequence[np.ndarray]) -> _Heard:
-    logits, inside = [], []
+    logits, inside, where = [], [], device()
+    model.to(where)
     for start in range(0, len(frames), _BATCH):
-        stages = model.signals(*padded(frames[start : start + _BATCH]))  # type: ignore[operator]
-        logits.append(stages["logits"].double())
-        inside.append(stages["embedding"].double())
+        stages = model.signals(*padded(frames[start : start + _BATCH], where))  # type: ignore[operator]
+        logits.append(stages["logits"].cpu().double())
+        inside.append(stages["embedding"].cpu().double())
     scores = torch.cat(logits)
     return _Heard(scores.softmax(dim=1).numpy(), torch.cat(inside).numpy(), scores.argmax(dim=1).numpy())
 

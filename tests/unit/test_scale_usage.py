@@ -133,6 +133,13 @@ def test_kernels_of_the_unscaled_branch_are_the_weights(tiny):
     assert mine.to_numpy() == pytest.approx(model.conv_1.weight[0, 0].detach().numpy(), abs=1e-6)
 
 
+def test_the_kernels_of_a_chapter_are_those_of_its_first_run(tiny):
+    table = scale_usage.kernel_table(tiny.results, tiny.store)
+    pd.testing.assert_frame_equal(table, scale_usage.kernels(tiny.scaled, store=tiny.store))
+    later = Results(tiny.results.groups, tiny.results.counts, tiny.results.runs.assign(seed=1), tiny.results.history)
+    assert scale_usage.kernel_table(later, tiny.store).empty
+
+
 def test_a_standard_network_has_no_shares(tiny):
     spec = tiny.store.spec(tiny.scaled)
     plain = spec.model_copy(update={"model": spec.model.model_copy(update={"name": "a1", "scales": None})})

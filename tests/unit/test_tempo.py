@@ -1,5 +1,6 @@
 """Tempo of the test recordings changed: the factor does what it says, and the scores are those of the network on what was changed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,6 +60,16 @@ def test_scores_are_of_the_recordings_rendered_at_that_tempo(tiny, rows):
     assert mine["cut"].sum() == sum(len(s) > longest for s in sounds) > 0
     assert mine["change"].min() > 1e-4
     assert mine["n"].sum() == len(found.predictions)
+
+
+def test_the_order_of_stored_predictions_does_not_matter(tiny):
+    found, spec = signals.replay(tiny.scaled, store=tiny.store), tiny.store.spec(tiny.scaled)
+    items, shown = tempo._chosen(found.predictions, 1), SimpleNamespace(update=lambda: None)
+    versions = {(tempo.TEMPO, 1.0): list(tempo._versions(tiny.corpus, items, tempo.TEMPO, 1.0, spec.features, shown))}
+    turned = replace(found, predictions=found.predictions[::-1].reset_index(drop=True), frames=found.frames[::-1])
+    rows = tempo._of_run(turned, spec, items, versions)
+    assert all(row["same"] == row["n"] and row["change"] < 1e-6 for row in rows)
+    assert [row["correct"] for row in rows] == [row["correct"] for row in tempo._of_run(found, spec, items, versions)]
 
 
 def test_a_factor_changes_the_tempo_alone():
