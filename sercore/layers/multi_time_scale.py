@@ -37,7 +37,7 @@ class MultiTimeScaleConv2d(BranchBiases):
         variant: `definition` is one parameter whose gradient passes through the resampling of every branch. `released` does what the
             authors' layer does: branches are copies that pass no gradient to the kernel, so it learns from the points won by the unscaled
             branch alone; `after_epoch` smooths it; each branch has a bias of its own in the same memory, so an optimiser moves it once a
-            branch (one at a time: with torch.optim's `foreach` on an accelerator the steps would run into each other).
+            branch (one at a time: on an accelerator torch.optim's `foreach` and `fused` steps would run into each other).
         normalise_gain: multiply a kernel by (taps of the unscaled) / (its taps), so that a constant input gives equal maps.
         scale_penalty: lambda in `a_s`, with |ln s| of time plus |ln s| of frequency; maps are weighed with their bias, before the maximum.
         active: `always`; `evaluate` or `train` compute the plain convolution in the other mode.
