@@ -61,7 +61,7 @@ chosen = [name.strip() for name in conditions.split(",") if name.strip()] or (li
 sweep, live = grids.run_chapter("price_of_leaks", names, profile, chosen, roots, scheduler, folds=folds, seeds=seeds)
 shown = overview.sources("price_of_leaks", live)
 glue("answer", Markdown("**" + prices.answer(shown) + "**"), display=False)
-display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"))
+display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"), tables.failed(sweep))
 
 # %% [markdown]
 # ## The price list

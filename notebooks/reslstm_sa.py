@@ -84,7 +84,7 @@ sweep, live = grids.run_chapter(
 )
 shown = overview.sources("reslstm_sa", live)
 glue("answer", Markdown("**" + overview.answer(shown) + "**"), display=False)
-display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"))
+display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"), tables.failed(sweep))
 
 # %% [markdown]
 # Two kinds of row, kept apart: what **this build** ran to make the page, and what is **stored from full runs** in the repository. A row

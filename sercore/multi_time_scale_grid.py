@@ -26,7 +26,7 @@ FULL_TRAINING = TrainingSpec(
     epochs=15, learning_rate=1e-3, weight_decay=0.0, batch_size=100, cosine_period_epochs=1, patience_epochs=10, select_by="validation_loss"
 )
 #: Fixed beforehand, for a demonstration on few recordings: smaller batches, so that few epochs have steps enough.
-QUICK_TRAINING = FULL_TRAINING.model_copy(update={"epochs": 8, "batch_size": 20})
+QUICK_TRAINING = FULL_TRAINING.model_copy(update={"epochs": 6, "batch_size": 20})
 
 
 def features_of(corpus: str, variant: str = "definition") -> FeatureSpec:
@@ -62,7 +62,7 @@ def specs(
 
     Args:
         corpus: key of LONGEST_S.
-        profile: `quick` (four folds, one seed, 8 epochs) or `full` (all folds, five seeds, 15 epochs).
+        profile: `quick` (two folds, one seed, 6 epochs) or `full` (all folds, five seeds, 15 epochs).
         protocol: `strict` or `paper` (folds by position in the list of files, quiet files dropped).
         systems: names of `sercore.models.SPECTROGRAM`, of baselines, or `all`; empty takes A1 standard and multi-time-scale and baselines.
         folds, seeds, epochs: how many; 0 takes the profile's.
@@ -101,7 +101,7 @@ def specs(
         )
         for seed in range(seeds or (5 if full else 1))
         for model in _models(systems, corpus, variant, tuple(scale_sets) or (FIRST_SET,))
-        for fold in range(folds or (4 if protocol == "paper" or not full else FULL_FOLDS.get(corpus, 5)))
+        for fold in range(folds or (2 if not full else 4 if protocol == "paper" else FULL_FOLDS.get(corpus, 5)))
         if model.name not in BASELINES or seed == 0  # neither of them has a seed that changes anything but ties
     ]
 

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sercore.layers import multi_time_scale_fused
+
 #: Products of a matrix or a vector with a vector, which torch's own counter leaves out; operations, so two for one MAC.
 _VECTOR_PRODUCTS: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: lambda matrix, vector, *_, **__: 2 * matrix[0] * matrix[1],
@@ -139,7 +141,10 @@ def _once(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 
 def _macs(model: nn.Module, inputs: Sequence[Tensor]) -> int:
-    """One forward pass under torch's counter; recurrent layers by formula, as the counter sees none of their kernels."""
+    """One forward pass under torch's counter; recurrent layers by formula, as the counter sees none of their kernels.
+
+    What is compiled outside torch is not seen either, so multi-time-scale layers go their plain way.
+    """
     counter = FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
     seen, missed = {}, [0]
 
@@ -154,6 +159,7 @@ def _macs(model: nn.Module, inputs: Sequence[Tensor]) -> int:
         stack.enter_context(_as_before(model, inputs))
         stack.enter_context(torch.no_grad())
         stack.enter_context(_unfused_attention())
+        stack.enter_context(multi_time_scale_fused.switched_off())
         for layer in (m for m in model.modules() if isinstance(m, nn.RNNBase)):
             stack.callback(layer.register_forward_pre_hook(enter).remove)
             stack.callback(layer.register_forward_hook(leave, with_kwargs=True).remove)

@@ -199,7 +199,10 @@ def fit(
     """
     if train.labels is None or validation.labels is None or len(train.frames) < 2 or not len(validation.frames):
         raise ValueError("need labels, at least two training items and one validation item")
-    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
+    apart = _memory_apart(model)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=apart, foreach=None if apart else False
+    )
     result, best = _resume(checkpoint, model, optimizer)
     lengths = np.array([len(f) for f in train.frames])
     labels = torch.as_tensor(train.labels)
@@ -233,6 +236,12 @@ def fit(
         raise ValueError("no epoch had a defined validation score: every class of the task must be among the validation items")
     model.load_state_dict(best)
     return result
+
+
+def _memory_apart(model: nn.Module) -> bool:
+    """Whether every parameter has memory of its own; where some share it (a released layer) steps must be taken one after the other."""
+    places = [p.data_ptr() for p in model.parameters() if p.numel()]
+    return len(set(places)) == len(places)
 
 
 def _exhausted(result: FitResult, training: TrainingSpec) -> bool:

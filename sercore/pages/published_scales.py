@@ -33,3 +33,16 @@ def usage() -> pd.DataFrame:
     frame = pd.DataFrame({"corpus": claims["corpus"], "table": claims["locator"], "factor": factor, "share": claims["value"].astype(float)})
     sets = frame.groupby(["corpus", "table"])["factor"].transform(lambda f: [tuple(sorted(f))] * len(f))
     return frame.assign(factors=sets, ours=frame["corpus"].map(CORPORA).fillna("")).reset_index(drop=True)
+
+
+def usage_of(corpus: str, factors: tuple[float, ...]) -> pd.DataFrame:
+    """Rows of `usage` for one set of factors, with a `name`: those of the corpus, or of all speech corpora where it has none.
+
+    Args:
+        corpus: our name of it.
+        factors: in rising order.
+    """
+    rows = usage()
+    rows = rows[rows["factors"].map(lambda same: same == factors) & rows["ours"].ne("")]
+    rows = rows[rows["ours"].eq(corpus)] if rows["ours"].eq(corpus).any() else rows
+    return rows.assign(name="thesis: " + rows["corpus"] + ", " + rows["table"].str.lower())

@@ -53,9 +53,9 @@ def costs(source: Source) -> pd.DataFrame:
 
 def _name(group: dict[str, Any]) -> str:
     """The system with all that tells it from another one on the same corpus under the same protocol."""
-    settings, variant = (group.get(key) for key in ("settings", "variant"))
-    parts = [ledger.label(group["system"]), *([settings] if isinstance(settings, str) and settings else [])]
-    return " ".join([*parts, *([variant] if variant == "released" else [])])
+    settings = group.get("settings")
+    name = ledger.label(group["system"], settings if isinstance(settings, str) else "")
+    return f"{name} released" if group.get("variant") == "released" else name
 
 
 def _score(data: Measurements, group: str) -> dict[str, float]:

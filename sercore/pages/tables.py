@@ -18,6 +18,7 @@ from sercore.pages.overview import STORED, THIS_BUILD, Source, missing
 from sercore.provenance import Origin, Shown, Table
 from sercore.publication import promised_corpora, promised_specs
 from sercore.results import Results
+from sercore.sweep import Sweep
 
 #: Words of a claim's quantity that the heading of its table has said already.
 _SAID = ("RAVDESS, ", "val, ", "speaker split, ")
@@ -58,7 +59,7 @@ def runs(chapter: str, shown: Sequence[Source]) -> Table:
                 {
                     "from": f"{origin} ({group['profile']})",
                     "corpus, protocol": f"{group['corpus']}, {group['protocol']}",
-                    "system": _named(group["system"], group["settings"]),
+                    "system": ledger.label(group["system"], group.get("settings", "")),
                     "UAR [95 %]": data.in_words(group["group"]),
                     "recordings, speakers": f"{group['n_items']}, {group['n_speakers']}",
                     "folds x seeds": f"{group['folds']}{seeds}",
@@ -68,16 +69,27 @@ def runs(chapter: str, shown: Sequence[Source]) -> Table:
         had = f"not run in full ({row['stored_seeds']} of {row['seeds']} seeds)" if row["stored_seeds"] else "not run"
         seeds = "" if row["system"] in BASELINES else f" x {row['seeds']}"
         line = {"from": "promised", "corpus, protocol": f"{row['corpus']}, {row['protocol']}"}
-        line["system"] = _named(row["system"], row["settings"])
+        line["system"] = ledger.label(row["system"], row["settings"])
         rows.append(line | {"UAR [95 %]": had, "folds x seeds": f"{row['folds']}{seeds}"})
     caption = "What was run: this build, and stored from full runs"
     made_from = sum((origins.of_runs(source.results) for source in shown), Origin()) + origins.of_files("sercore/grids.py")
     return compact(rows, caption, f"runs-{chapter}", ("system", "UAR [95 %]", "folds x seeds"), made_from)
 
 
-def _named(system: str, settings: str) -> str:
-    """A system as the papers write it, with what tells its runs apart."""
-    return f"{ledger.label(system)} ({settings.replace('_', ', ').replace('-', '; ')})" if settings else ledger.label(system)
+def failed(sweep: Sweep) -> Table | Shown:
+    """The runs of a sweep that did not finish, one row each; nothing where all did."""
+    if not sweep.failed:
+        return Shown("", Origin())
+    rows = [
+        {
+            "system": ledger.label(row["system"]),
+            "corpus, protocol": f"{row['corpus']}, {row['protocol']}",
+            "fold, seed": f"{row['fold']}, {row['seed']}",
+        }
+        | {"failed": row["kind"], "why": row["message"], "attempts": row["attempts"]}
+        for row in sweep.failures.to_dict("records")
+    ]
+    return compact(rows, "Runs that failed; their seeds are left out of every number", "failed", ("system",))
 
 
 def provenance(shown: Sequence[Source]) -> str:
@@ -134,7 +146,7 @@ def searches(chapter: str) -> Table:
     promised = [specs[0] for specs in promised_specs(chapter, promised_corpora(chapter)) if specs[0].model.name not in BASELINES]
     for study, spec in {tune.study_name(spec): spec for spec in promised}.items():
         mine = trials[trials["study"] == study]
-        row = {"search": f"{spec.data.corpus}, {_named(spec.model.name, spec.model.settings)}"}
+        row = {"search": f"{spec.data.corpus}, {ledger.label(spec.model.name, spec.model.settings)}"}
         row["scored on"] = study.rpartition(".")[2].partition("_")[0]
         if (best := tune.best_parameters(trials, study)) is None:
             rows.append(row | {"trials": "not run"})
