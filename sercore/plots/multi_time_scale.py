@@ -15,7 +15,7 @@ from sercore.ledger import label
 from sercore.pages import multi_time_scale as page
 from sercore.pages import published_scales
 from sercore.pages.multi_time_scale import Inside, Seen
-from sercore.pages.overview import Source
+from sercore.pages.overview import STORED, Source
 from sercore.plots import show
 from sercore.provenance import Origin, Shown
 
@@ -47,7 +47,8 @@ def _branches(view: scale_usage.BranchView, one: Inside) -> _Figure:
     colours = ListedColormap([show.COLOURS[k % len(show.COLOURS)] for k in range(n)])
     bar = _map(fig, axes[-1], view.winner, view, "branch that won", view.offset, cmap=colours, norm=BoundaryNorm(np.arange(n + 1) - 0.5, n))
     bar.set_ticks(range(n), labels=[f"{f:g}" for f in view.factors])
-    axes[-1].set_xlabel("time (s)")
+    t, f = view.spectrogram.shape
+    axes[-1].set(xlim=(-0.5 * view.hop_s, (t - 0.5) * view.hop_s), ylim=(0, (f - 0.5) * view.bin_hz / 1000), xlabel="time (s)")
     fig.supylabel("frequency (kHz)", fontsize=10)
     shares = np.bincount(view.winner.ravel(), minlength=n) / view.winner.size
     won = ", ".join(f"{f:g} {100 * s:.0f} %" for f, s in zip(view.factors, shares, strict=True))
@@ -120,7 +121,7 @@ def usage(seen: Sequence[Seen]) -> Shown:
 def _usage(table: pd.DataFrame, one: Seen) -> _Figure:
     name, factors = label(table["system"].iloc[0], table["settings"].iloc[0]), sorted(table["factor"].unique())
     layers = list(dict.fromkeys(table["layer"]))
-    marks, x = _published(one.corpus, tuple(factors)), np.arange(len(factors))
+    marks, x = published_scales.usage_of(one.corpus, tuple(factors)), np.arange(len(factors))
     kinds = [("all points", "", layers), ("without padding", "_in_sound", layers)]
     fig, axes = show.canvas(6.0, rows=2, sharex=True)
     said = []
@@ -162,14 +163,6 @@ def _usage(table: pd.DataFrame, one: Seen) -> _Figure:
     return fig, alt, f"{caption} [{one.stamp}]", one.origin + provenance.of_files(_CLAIMS)
 
 
-def _published(corpus: str, factors: tuple[float, ...]) -> pd.DataFrame:
-    """Published shares of this set of factors: of the same corpus, or of the speech corpora where it is none of the thesis'."""
-    rows = published_scales.usage()
-    rows = rows[rows["factors"].map(lambda same: same == factors) & rows["ours"].ne("")]
-    rows = rows[rows["ours"].eq(corpus)] if rows["ours"].eq(corpus).any() else rows
-    return rows.assign(name="thesis: " + rows["corpus"] + ", " + rows["table"].str.lower())
-
-
 def accuracy_by_tempo(seen: Sequence[Seen]) -> Shown:
     """Accuracy against the tempo of the test recordings, a line a network, with intervals over speakers.
 
@@ -187,8 +180,7 @@ def _by_tempo(table: pd.DataFrame, one: Seen) -> _Figure:
         _band(ax, part, "accuracy", "low", "high", k, name)
         changed = part.sort_values("factor").set_index("factor")["accuracy"]
         said.append(f"{name}: " + ", ".join(f"{100 * v:.1f} % at {f:g}" for f, v in changed.items()))
-    for k, (name, part) in enumerate(_lines(table, tempo.ROUND_TRIP)):
-        ax.plot(part["factor"], 100 * part["accuracy"], ":", color=show.COLOURS[k], lw=1.6, label=f"{name}, there and back")
+    _round_trips(ax, table, "accuracy")
     _tempo_axis(ax, table, "accuracy (%)")
     ax.set_title(f"{one.corpus}: test recordings faster or slower", loc="left")
     fig.legend(loc="outside lower center", frameon=False)
@@ -223,6 +215,7 @@ def _invariance(table: pd.DataFrame, one: Seen) -> _Figure:
             away = part[~np.isclose(part["factor"], 1)]
             if column == "same" and len(away):
                 said.append(f"{name} {100 * away[column].mean():.1f} %")
+        _round_trips(ax, table, column)
         _tempo_axis(ax, table, axis)
         ax.set_title(title, loc="left")
     for ax in axes[:2]:
@@ -237,7 +230,7 @@ def _invariance(table: pd.DataFrame, one: Seen) -> _Figure:
     ]
     alt = f"Answers on {one.corpus} that stay the same at another tempo, mean over the changed ones: {'; '.join(said)}."
     exact = "Exact: the same utterance rendered with its tempo changed alone." if tempo.ROUND_TRIP not in set(table["kind"]) else (
-        "With what a phase vocoder adds."
+        "Dotted: stretched there and back, so at their own tempo; what moves there is the phase vocoder's doing."
     )  # fmt: skip
     against = f" Same answers, multi-time-scale minus standard, points: {'; '.join(found)}." if found else ""
     return fig, alt, f"{alt} {exact}{against} Bands are 95 % intervals over speakers. [{one.stamp}]", one.origin
@@ -254,6 +247,11 @@ def _band(ax: Any, part: pd.DataFrame, column: str, low: str, high: str, k: int,
     colour = show.COLOURS[k % len(show.COLOURS)]
     ax.fill_between(part["factor"], 100 * part[low], 100 * part[high], color=colour, alpha=0.15, lw=0)
     ax.plot(part["factor"], 100 * part[column], f"-{_MARKERS[k % len(_MARKERS)]}", color=colour, ms=5, label=name)
+
+
+def _round_trips(ax: Any, table: pd.DataFrame, column: str) -> None:
+    for k, (name, part) in enumerate(_lines(table, tempo.ROUND_TRIP)):
+        ax.plot(part["factor"], 100 * part[column], ":", color=show.COLOURS[k % len(show.COLOURS)], lw=1.6, label=f"{name}, there and back")
 
 
 def _tempo_axis(ax: Any, table: pd.DataFrame, ylabel: str) -> None:
@@ -297,10 +295,8 @@ def gain_by_size(shown: Sequence[Source]) -> Shown:
         f"{r['network']} on {r['corpus']} {r['gain']:+.1f} [{r['low']:+.1f}, {r['high']:+.1f}]" for r in ours.to_dict("records")
     )
     alt = f"Gain by size of the corpus, as published: {'; '.join(said)}. Ours: {mine or 'not run'}."
-    origin = sum((provenance.of_runs(s.results, list(_paired(s))) for s in shown if s.results.stored), provenance.of_files(_CLAIMS))
+    origin = provenance.of_files(_CLAIMS)
+    for source in (s for s in shown if s.origin == STORED):
+        drawn = [str(side["group"]) for pair in page.compared(source.results) for side in (pair.group, pair.reference)]
+        origin = origin + provenance.of_runs(source.results, drawn)
     return show.figure(fig, alt, f"{alt} Published points have no interval; the networks of one corpus stand above each other.", origin)
-
-
-def _paired(source: Source) -> list[str]:
-    pairs = page.compared(source.results)
-    return [str(side["group"]) for pair in pairs for side in (pair.group, pair.reference)]

@@ -192,6 +192,7 @@ def test_stored_tables_are_drawn_from_the_files(stored):
     assert "cut at the end: 6 of 120 at 0.8." in drawn
     assert "what is lost is the vocoder" in drawn
     moved = figures.tempo_invariance(seen).data
+    assert "Dotted: stretched there and back" in moved
     assert "A1 80.0 %; A1 MTS (0.7, 1, 1.428) 90.0 %" in moved
     assert "A1 MTS (0.7, 1, 1.428) +10.0 [" in moved
     kernels = figures.kernels(page.inside(stored)).data
@@ -205,10 +206,10 @@ def test_shares_are_drawn_beside_the_control_and_the_published_ones(stored):
     drawn = figures.usage(seen).data
     assert "all points: 0.7 0.46 (0.44), 1 0.08 (0.10), 1.428 0.46 (0.46)" in drawn
     assert "without padding: 0.7 0.33 (0.33)" in drawn
-    own = figures._published("fsdd", (0.7, 1.0, 1.428))
+    own = published_scales.usage_of("fsdd", (0.7, 1.0, 1.428))
     assert own["name"].unique().tolist() == ["thesis: FSDD, table 4.4"]
-    assert set(figures._published("synthetic", (0.7, 1.0, 1.428))["corpus"]) == {"EmoDb", "FSDD", "GSC"}
-    assert figures._published("emodb", (0.9, 1.0, 1.111)).empty
+    assert set(published_scales.usage_of("synthetic", (0.7, 1.0, 1.428))["corpus"]) == {"EmoDb", "FSDD", "GSC"}
+    assert published_scales.usage_of("emodb", (0.9, 1.0, 1.111)).empty
 
 
 def test_gain_by_size_shows_ours_only_where_they_are_stored():
