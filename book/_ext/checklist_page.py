@@ -103,7 +103,9 @@ def complexity(facts: Facts) -> Answer:
         return NOT_MET, "No run is stored from which size or time could be read."
     sizes = sorted({int(float(group["parameters"])) for group in sized})
     text = f"Parameters ({sizes[0]:,} to {sizes[-1]:,}), seconds an epoch and peak memory are stored with every run. "
-    return PARTLY, text + "Operations a forward pass, and how scores grow with the number of recordings, are not measured."
+    if any(str(group.get("macs") or "nan") != "nan" for group in sized):
+        text += "Newer runs store multiply-accumulates of one recording too; older ones are counted again on the page. "
+    return PARTLY, text + "How scores grow with the number of recordings is not measured."
 
 
 def theory(facts: Facts) -> Answer:
