@@ -5,8 +5,8 @@ evaluator stays shut. Factors are of the speed: at 1.25 a recording lasts 4/5 as
 
 - Synthetic recordings are rendered anew with the tempo changed alone: the change is exact.
 - Real recordings go through a phase vocoder (librosa), at factor 1 too, where it gives the recording back almost as it was. The vocoder
-  smears beside 1, so each recording also goes there and back (factor, then 1 / factor): its tempo is then its own and what the score loses
-  is the vocoder's.
+  smears beside 1, so each recording also goes there and back (factor, then 1 / factor): its tempo is then its own, and what the score
+  loses is the vocoder's, which has been at work twice.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _difference(mine: pd.DataFrame, other: pd.DataFrame, kind: str, factor: floa
     cubes = [_cube(side[side["kind"].eq(kind) & np.isclose(side["factor"].astype(float), factor)], column) for side in (mine, other)]
     gap = stats.Interval(float(cubes[0].scores("accuracy").mean() - cubes[1].scores("accuracy").mean()), math.nan, math.nan)
     if len(cubes[0].speakers) > 1:
-        gap = stats.bootstrap_difference(*cubes, "accuracy")
+        gap = stats.bootstrap_difference(cubes[0], cubes[1], "accuracy")
     shares = [(c.counts[..., 0, 0] / c.counts[..., 0, :].sum(axis=-1)).mean(axis=0) for c in cubes]
     test = stats.sign_flip(shares[0] - shares[1])
     row: dict[str, Any] = {"kind": kind, "factor": factor, "quantity": "accuracy" if column == "correct" else column}

@@ -103,7 +103,7 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
             run_id, origin = runs["run_id"].iloc[0], provenance.of_runs(here, [group["group"]])
             what = f"{ledger.label(group['system'], group['settings'])}, fold 0, seed 0"
             stamp = f"{Source(source.origin, here).stamp(corpus)}; {what}"
-            if source.origin == STORED:
+            if source.origin == STORED and published is not None:
                 rows = published[published["run_id"].eq(run_id)]
                 found += [Inside(None, rows, stamp, origin)] if len(rows) else []
                 continue

@@ -188,7 +188,7 @@ def _by_tempo(table: pd.DataFrame, one: Seen) -> _Figure:
     lost = [f"{int(row['cut'])} of {int(row['recordings'])} at {f:g}" for f, row in cut.iterrows() if row["cut"]]
     alt = f"Accuracy on {one.corpus} when the test recordings are faster or slower. {'; '.join(said)}."
     how = "Rendered anew at each tempo." if tempo.ROUND_TRIP not in set(table["kind"]) else (
-        "Stretched by a phase vocoder; dotted: stretched there and back, so that what is lost is the vocoder's."
+        "Stretched by a phase vocoder; dotted: there and back, at the own tempo, so that what is lost is the vocoder's, twice over."
     )  # fmt: skip
     rest = f"{how} Exploratory: no network was chosen by it. Bands are 95 % intervals over speakers."
     rest += f" Longer than the input and cut at the end: {', '.join(lost)}." if lost else " None was cut."
@@ -230,7 +230,7 @@ def _invariance(table: pd.DataFrame, one: Seen) -> _Figure:
     ]
     alt = f"Answers on {one.corpus} that stay the same at another tempo, mean over the changed ones: {'; '.join(said)}."
     exact = "Exact: the same utterance rendered with its tempo changed alone." if tempo.ROUND_TRIP not in set(table["kind"]) else (
-        "Dotted: stretched there and back, so at their own tempo; what moves there is the phase vocoder's doing."
+        "Dotted: stretched there and back, at the own tempo; what moves there is the phase vocoder's doing, twice over."
     )  # fmt: skip
     against = f" Same answers, multi-time-scale minus standard, points: {'; '.join(found)}." if found else ""
     return fig, alt, f"{alt} {exact}{against} Bands are 95 % intervals over speakers. [{one.stamp}]", one.origin
