@@ -30,6 +30,8 @@ from sercore.spec import ScaleSpec
 from sercore.stats import Metric
 
 METRICS: tuple[Metric, ...] = ("accuracy", "uar")
+#: Their first layer gives a point for each frame, so that its maps can be laid beside the input.
+_STRIDE_ONE = ("mts_a1", "mts_a2", "mts_a3")
 _NETWORKS = ("a1", "a2", "a3", "a4", "resnet18")
 
 
@@ -45,7 +47,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Inside:
-    """One network's first layer: its kernels, and a recording in it (None for stored rows: frames are not published)."""
+    """One network's first layer: its kernels and a recording in it; None for stored rows (frames are not published) and for a stride."""
 
     view: scale_usage.BranchView | None
     kernels: pd.DataFrame
@@ -107,7 +109,8 @@ def inside(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = Non
                 rows = published[published["run_id"].eq(run_id)]
                 found += [Inside(None, rows, stamp, origin)] if len(rows) else []
                 continue
-            view = scale_usage.branch_view(run_id, (roots or {}).get(corpus, ""))
+            plain = group["system"] in _STRIDE_ONE
+            view = scale_usage.branch_view(run_id, (roots or {}).get(corpus, "")) if plain else None
             found.append(Inside(view, scale_usage.kernels(run_id), stamp, origin))
     return found
 

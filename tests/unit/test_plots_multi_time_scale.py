@@ -234,6 +234,17 @@ def test_a_recording_in_the_layer_is_drawn_with_the_shares_of_its_branches():
     assert "stamp of the run" in drawn
 
 
+def test_a_network_with_a_stride_shows_its_kernels_and_no_recording(monkeypatch):
+    monkeypatch.setattr(scale_usage, "kernels", lambda run_id: kernel_rows("emodb"))
+    rows = made(corpora=("emodb",), stored=False)
+    for table in (rows.groups, rows.runs, rows.counts):
+        table["group"] = table["group"].str.replace("mts_a1", "mts_a4")
+    rows.groups["system"] = rows.groups["system"].str.replace("mts_a1", "mts_a4")
+    seen = page.inside([Source(THIS_BUILD, rows)])
+    assert [one.view for one in seen] == [None]
+    assert "A4 MTS (0.7, 1, 1.428), fold 0, seed 0" in figures.kernels(seen).data
+
+
 def test_nothing_to_draw_is_said():
     for draw in (figures.branches, figures.kernels, figures.usage, figures.accuracy_by_tempo, figures.tempo_invariance):
         assert draw([]).data.startswith("<p><em>No")
