@@ -125,20 +125,27 @@ def corpora_check(
 
 @app.command()
 def models(
-    n_features: Annotated[int, typer.Option(min=1, help="Values a frame.")] = 46,
+    n_features: Annotated[int, typer.Option(min=0, help="Values a frame; 0 takes 46, or 161 for networks of spectrograms.")] = 0,
+    n_frames: Annotated[int, typer.Option(min=1, help="Frames of every input, for networks of spectrograms; 401 are 4 s.")] = 401,
     n_classes: Annotated[int, typer.Option(min=2, help="Classes.")] = 8,
     variant: Annotated[_Variant, typer.Option(help="What the paper defines, or what the authors' code does.")] = _Variant.definition,
     as_json: Json = False,
 ) -> None:
     """Every network by name, with its numbers of parameters."""
-    from sercore.models import MODELS, build
+    import torch
+
+    from sercore.models import MODELS, SPECTROGRAM, build
 
     rows = []
     for name in MODELS:
-        network = build(name, n_features=n_features, n_classes=n_classes, variant=variant.value)
+        maps = name in SPECTROGRAM
+        values = n_features or (161 if maps else 46)
+        with torch.device("meta"):  # only counted: no memory for the large ones
+            network = build(name, n_features=values, n_classes=n_classes, variant=variant.value, n_frames=n_frames if maps else 0)
         trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
         total = sum(weight.numel() for weight in network.parameters())
-        rows.append({"name": name, "trainable": trainable, "frozen": total - trainable, "total": total})
+        row = {"name": name, "input": f"{n_frames} x {values}" if maps else f"any x {values}"}
+        rows.append(row | {"trainable": trainable, "frozen": total - trainable, "total": total})
     _answer(rows, table(rows), as_json)
 
 
