@@ -261,7 +261,8 @@ class DaskCluster:
             from distributed import Client
         except ImportError as error:
             raise SchedulerError(f"scheduler {address!r} needs Dask: pip install 'sercore[dask]'") from error
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
+        for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
         self.address = address
         try:
             with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop of its own

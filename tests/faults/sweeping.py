@@ -135,8 +135,8 @@ def refusal(client: subprocess.Popen) -> str:
     """The one line of a client that did not."""
     out, err = client.communicate(timeout=DEADLINE_S)
     assert (client.returncode, out) == (1, "")
-    (line,) = err.splitlines()
-    return line
+    assert len(err.splitlines()) == 1, err
+    return err.strip()
 
 
 def until(true: Callable[[], object], seconds: float = DEADLINE_S) -> None:
