@@ -50,6 +50,7 @@ def test_a_run_whose_worker_is_killed_each_time_is_lost_and_the_sweep_goes_on(cl
     assert more.ran == 1
 
 
+@pytest.mark.slow  # half a minute and more: the client waits ten seconds for the scheduler to come back
 def test_a_scheduler_killed_in_mid_run_is_one_line_and_a_new_sweep_goes_on(place, tmp_path_factory):
     from tests.faults.conftest import Cluster
 
