@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercore import signals, tune
+from sercore import models, scale_usage, signals, tempo, tune
 from sercore.errors import StoreError
 from sercore.experiment import BASELINES, revisions
 from sercore.grids import PROMISED, chapter_specs, finished_runs, published_trials, tuned
-from sercore.results import Results, collect, load_all
+from sercore.results import Results, collect, load_all, load_results
 from sercore.spec import RunSpec, run_id
 
 
@@ -75,18 +75,42 @@ def finished_results(
     studies = {tune.study_name(spec): tune.search_of(spec).trials for spec in specs if spec.model.name not in BASELINES}
     results = collect(chapter, records, profile="full")
     extras = {**results.extras, "trials": _trials(chapter, studies)}
-    try:
-        extras |= _embeddings(results, roots or {})
-    except StoreError as error:
-        left_out.append(f"embeddings: {error}")
+    for name, made in (("embeddings", _embeddings), ("scales", _scales)):
+        try:
+            extras |= made(chapter, results, roots or {})
+        except StoreError as error:
+            left_out.append(f"{name}: {error}")
     return replace(results, extras=extras), left_out
 
 
-def _embeddings(results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
+def _scales(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
+    """Use of time scales, kernels and answers at other tempi, of the runs of seed 0: fixed beforehand, so that no result chooses them.
+
+    One recording of each speaker and class is heard; rows of groups that are not published now are kept as they are.
+    """
+    networks = results.of(system=list(models.SPECTROGRAM))
+    first = replace(networks, runs=networks.runs[networks.runs["seed"].eq(0)])
+    if first.runs.empty:
+        return {}
+    made = {
+        "usage": scale_usage.usage_rows(first, roots, per_class=1),
+        "kernels": scale_usage.kernel_table(first),
+        "tempo": tempo.tempo_table(first, roots, per_class=1),
+    }
+    before = load_results(chapter).extras
+    for name, table in made.items():
+        if name in before:
+            kept = before[name][~before[name]["group"].isin(first.groups["group"])]
+            made[name] = pd.concat([part for part in (kept, table) if len(part)] or [table], ignore_index=True)
+    return made
+
+
+def _embeddings(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
     """Test recordings of one run in two principal planes; the run is fixed beforehand, so that no result chooses it.
 
     Frames of recordings are not published: they are too near to the recordings themselves.
     """
+    del chapter
     shown = results.groups[results.groups["corpus"].eq("ravdess") & results.groups["system"].eq("reslstm_sa_h64")]
     shown = shown[shown["protocol"].eq("strict") & shown["variant"].eq("definition")]
     runs = results.runs[results.runs["group"].isin(shown["group"]) & results.runs["fold"].eq(0) & results.runs["seed"].eq(0)]

@@ -49,7 +49,10 @@ class Source:
 def _seeds(groups: pd.DataFrame) -> str:
     """Numbers of seeds in words: one number where all groups have it, else by protocol, and as a range where systems differ."""
     spans = {protocol: (int(part.min()), int(part.max())) for protocol, part in groups.groupby("protocol", sort=False)["seeds"]}
-    words = {protocol: f"{low} seeds" if low == high else f"{low} to {high} seeds" for protocol, (low, high) in spans.items()}
+    words = {
+        protocol: f"{low} seed{'s' if low != 1 else ''}" if low == high else f"{low} to {high} seeds"
+        for protocol, (low, high) in spans.items()
+    }
     return next(iter(words.values())) if len(set(words.values())) == 1 else ", ".join(f"{w} {protocol}" for protocol, w in words.items())
 
 

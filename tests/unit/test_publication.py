@@ -1,5 +1,6 @@
 """Which finished runs are published, and that an unfinished search leaves its runs out."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -9,6 +10,7 @@ from sercore import publication, tune
 from sercore.errors import SpecError, StoreError
 from sercore.results import empty_results
 from sercore.tune import study_name
+from tests.mts_runs import tiny_runs
 
 
 def promised(**choices):
@@ -71,3 +73,19 @@ def test_nothing_finished_is_an_error_that_says_what_is_missing(searched, monkey
     monkeypatch.setattr(publication, "finished_runs", lambda specs, roots: [])
     with pytest.raises(StoreError, match="no seed .* is finished in all folds.* 0 of 30 trials"):
         publication.finished_results("reslstm_sa", promised(systems=["lstm_sa_h64"]))
+
+
+def test_what_is_seen_inside_the_networks_is_published_and_rows_of_other_groups_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path / "results"))
+    with tiny_runs(tmp_path / "store") as tiny:
+        made = publication._scales("ch04_multi_time_scale", tiny.results, {})
+        assert set(made) == {"usage", "kernels", "tempo"}
+        assert set(made["tempo"]["run_id"]) == {tiny.standard, tiny.scaled}
+        assert set(made["usage"]["run_id"].dropna()) >= {tiny.scaled}
+        published = {name: table.assign(group="another") for name, table in made.items()} | {"trials": pd.DataFrame()}
+        old = replace(empty_results(), extras={name: pd.concat([table, made[name]]) for name, table in published.items() if name in made})
+        monkeypatch.setattr(publication, "load_results", lambda chapter: old)
+        again = publication._scales("ch04_multi_time_scale", tiny.results, {})
+    for name, table in made.items():
+        assert len(again[name]) == 2 * len(table)
+        assert set(again[name]["group"]) == {"another", *table["group"]}
