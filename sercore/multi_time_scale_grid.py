@@ -9,7 +9,7 @@ from sercore.errors import SpecError
 from sercore.experiment import BASELINES
 from sercore.features.stft import MTS_RELEASED
 from sercore.layers.kernel_scales import SCALE_SETS
-from sercore.models import SPECTROGRAM
+from sercore.models import BACKBONES, SPECTROGRAM
 from sercore.spec import PAPER_LEAKS, DataSpec, FeatureSpec, ModelSpec, RunSpec, ScaleSpec, SplitSpec, TrainingSpec
 
 #: Longest recording of a corpus in s, rounded up: silence is added to every recording up to it (thesis ch. 4: to the longest file).
@@ -64,7 +64,8 @@ def specs(
         corpus: key of LONGEST_S.
         profile: `quick` (two folds, one seed, 6 epochs) or `full` (all folds, five seeds, 15 epochs).
         protocol: `strict` or `paper` (folds by position in the list of files, quiet files dropped).
-        systems: names of `sercore.models.SPECTROGRAM`, of baselines, or `all`; empty takes A1 standard and multi-time-scale and baselines.
+        systems: names of `sercore.models.SPECTROGRAM` that are no BACKBONES, of baselines, or `all`; empty takes A1 standard and
+            multi-time-scale and baselines.
         folds, seeds, epochs: how many; 0 takes the profile's.
         variant: `definition` or `released`.
         scale_sets: time factors of the mts_ systems, sets of SCALE_SETS or others; empty takes (0.7, 1, 1.428).
@@ -79,7 +80,7 @@ def specs(
         raise SpecError(f"profile must be quick or full, not {profile!r}")
     if protocol not in ("strict", "paper"):
         raise SpecError(f"protocol must be strict or paper, not {protocol!r}")
-    full, known = profile == "full", (*SPECTROGRAM, *BASELINES)
+    full, known = profile == "full", (*(name for name in SPECTROGRAM if name not in BACKBONES), *BASELINES)
     systems = known if tuple(systems) == ("all",) else tuple(systems) or (*BASELINES, "a1", "mts_a1")
     if unknown := [s for s in systems if s not in known]:
         raise SpecError(f"unknown system {', '.join(unknown)}; known: {', '.join(known)}")

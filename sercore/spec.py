@@ -162,13 +162,15 @@ class ModelSpec(Part):
     dropout: float = Field(0.3, ge=0, lt=1)
     scales: ScaleSpec | None = later(None, description="of systems whose name begins with mts_")
     kernel: tuple[int, int] | None = later(None, description="frames and bins of the first convolution; None takes the system's own")
+    width: float = later(1.0, gt=0, le=4, description="factor on all channels and hidden units of the networks of sercore.models.BACKBONES")
     initial_weights: Literal["random", "parent"] = later("random", description="parent: all but the classifier from the first parent run")
 
     @property
     def settings(self) -> str:
-        """What tells runs of one system apart beside the variant: scale factors, kernel, initial weights; empty where all are its own."""
+        """What tells runs of one system apart beside the variant: scales, kernel, width, initial weights; empty where all are its own."""
         parts = [self.scales.label] if self.scales else []
         parts += [f"k{self.kernel[0]}x{self.kernel[1]}"] if self.kernel else []
+        parts += [f"w{self.width:g}"] if self.width != 1 else []
         return "-".join([*parts, *(["wi"] if self.initial_weights == "parent" else [])])
 
 
