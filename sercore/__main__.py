@@ -222,12 +222,14 @@ def publish(
 ) -> None:
     """Writes a chapter's finished full runs to book/results.
 
-    Whole seeds only. Runs on the synthetic corpus, or of code that was not committed, are refused. Rows published before stay.
+    Whole seeds only. Runs on the synthetic corpus, or of code that was not committed, are refused. Rows published before stay, other seeds
+    of the same groups among them: a grid may be done seed by seed, on several machines.
     """
-    from sercore import publication, results
+    from sercore import publication, published_seeds, results
 
     roots = roots_of(root)
     rows, left_out = publication.finished_results(chapter, _promised(chapter, corpus, protocol, system, roots), roots)
+    rows = published_seeds.joined(chapter, rows)
     folder = results.publish(chapter, rows)
     for reason in left_out:
         typer.echo(f"left out: {reason}", err=True)

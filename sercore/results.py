@@ -31,7 +31,7 @@ RUN_COLUMNS = [
     "peak_host_mb", "peak_device_mb", "peak_memory_mb", "threads", "device", "torch", "python", "code_commit", "code_clean",
     "data_fingerprint", "split_fingerprint", "finished_at", "revisions",
 ]  # fmt: skip
-HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high"]
+HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high", "runs"]
 _QUANTITIES = ("train_loss", "validation_loss", "validation_uar")
 #: Columns that are words even if all are digits.
 _WORDS = ("speaker", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")
@@ -176,8 +176,8 @@ def _learning_curves(histories: list[pd.DataFrame]) -> pd.DataFrame:
     if not histories:
         return pd.DataFrame(columns=HISTORY_COLUMNS)
     long = pd.concat(histories).melt(["group", "epoch"], list(_QUANTITIES), var_name="quantity")
-    curve = long.groupby(["group", "epoch", "quantity"], sort=False)["value"].agg(["mean", "min", "max"]).reset_index()
-    return curve.rename(columns={"min": "low", "max": "high"})[HISTORY_COLUMNS]
+    curve = long.groupby(["group", "epoch", "quantity"], sort=False)["value"].agg(["mean", "min", "max", "count"])
+    return curve.reset_index().rename(columns={"min": "low", "max": "high", "count": "runs"})[HISTORY_COLUMNS]
 
 
 def results_folder(chapter: str) -> Path:
@@ -262,6 +262,7 @@ def load_results(chapter: str) -> Results:
         raise StoreError(f"published results in {folder} cannot be read ({error}): restore them from git") from error
     # rows from before a column was there have it empty
     groups, runs = groups.reindex(columns=GROUP_COLUMNS).astype(_WHOLE), runs.reindex(columns=RUN_COLUMNS)
+    history = history.reindex(columns=HISTORY_COLUMNS)
     for column in ("leaks", "settings"):
         groups[column] = groups[column].astype(object).where(groups[column].notna(), "")
     known = {"groups", "runs", "history"}

@@ -21,6 +21,8 @@ from sercore.features.cepstral import mfcc_chroma
 from sercore.spec import TrainingSpec
 
 FILE = Path(__file__).with_name("behaviour.json")
+#: Frames and bins of a spectrogram: the smallest that every network of spectrograms takes, with room.
+SIDE = 70
 
 
 def signal(number: int) -> np.ndarray:
@@ -38,6 +40,11 @@ def examples(n: int) -> train.Examples:
     return train.Examples(frames, np.arange(n) % 3)
 
 
+def spectrograms(n: int) -> list[np.ndarray]:
+    """Inputs of one size, from arithmetic alone."""
+    return [np.sin(np.outer(np.arange(SIDE) + 1, np.arange(SIDE) + 1) * (0.01 + 0.007 * i)).astype(np.float32) for i in range(n)]
+
+
 def behaviour() -> dict[str, dict]:
     """Name of a unit -> its REVISION and a few numbers that it gives."""
     torch.set_num_threads(1)
@@ -47,8 +54,10 @@ def behaviour() -> dict[str, dict]:
     for name in models.MODELS:
         for variant in ("definition", "released"):
             torch.manual_seed(0)
-            model = models.build(name, n_classes=3, variant=variant).eval()
-            logits = train.predict_logits(model, data.frames[:3])
+            maps = name in models.SPECTROGRAM
+            size = {"n_features": SIDE, "n_frames": SIDE} if maps else {}
+            model = models.build(name, n_classes=3, variant=variant, **size).eval()
+            logits = train.predict_logits(model, spectrograms(2) if maps else data.frames[:3])
             found[f"model.{name}.{variant}"] = {"revision": models.REVISIONS[name], "values": logits.ravel()}
     torch.manual_seed(0)
     model = models.build("reslstm_sa_h32", n_classes=3)

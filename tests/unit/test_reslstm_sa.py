@@ -29,7 +29,7 @@ def test_parameter_count_is_the_authors(name):
 
 
 @pytest.mark.parametrize("variant", ["definition", "released"])
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", models.RECURRENT)
 def test_every_model_learns_one_batch(name, variant):
     torch.manual_seed(1)
     model = models.build(name, variant=variant, dropout=0.0)
@@ -59,7 +59,7 @@ def test_unknown_model_is_refused_with_the_list():
         models.build("reslstm")
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", models.RECURRENT)
 def test_padding_does_not_change_a_prediction(name):
     model = models.build(name).eval()
     x, lengths = batch()
