@@ -107,8 +107,9 @@ def drop_after(network: nn.Module, taps: Iterable[str], x: Tensor, lengths: Tens
     finally:
         for handle in handles:
             handle.remove()
-    unused = [leaf for leaf in leaves if leaf not in used]
-    freed = sum(p.numel() * p.element_size() for leaf in unused for p in leaf.parameters())
-    for leaf in unused:
-        leaf.to("meta")
+    freed = 0
+    for leaf in leaves:
+        for kept in (*leaf.parameters(), *leaf.buffers()) if leaf not in used else ():
+            freed += kept.numel() * kept.element_size()
+            kept.data = kept.data.new_empty(0)  # a network with tensors on the meta device could not be moved
     return freed
