@@ -10,6 +10,7 @@ Numbers of an unchanged REVISION are kept as they are stored, so that it cannot 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,13 @@ def behaviour() -> dict[str, dict]:
             torch.manual_seed(0)
             maps = name in models.SPECTROGRAM
             size = {"n_features": SIDE, "n_frames": SIDE} if maps else {}
+            size |= {"width": 1 / 8} if name in models.BACKBONES else {}  # whole, they are half a gigabyte each
             model = models.build(name, n_classes=3, variant=variant, **size).eval()
             logits = train.predict_logits(model, spectrograms(2) if maps else data.frames[:3])
-            found[f"model.{name}.{variant}"] = {"revision": models.REVISIONS[name], "values": logits.ravel()}
+            values = logits.ravel()
+            if name in models.BACKBONES:  # their first logits are so small that any others would pass for them
+                values = [math.log10(tap.std().item()) for tap in model.signals(torch.from_numpy(np.stack(spectrograms(2)))).values()]
+            found[f"model.{name}.{variant}"] = {"revision": models.REVISIONS[name], "values": values}
     torch.manual_seed(0)
     model = models.build("reslstm_sa_h32", n_classes=3)
     result = train.fit(model, data, examples(6), TrainingSpec(epochs=3, batch_size=4, learning_rate=1e-3, cosine_period_epochs=2), 1)
