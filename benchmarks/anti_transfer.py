@@ -144,6 +144,7 @@ class Training:
             before = torch.cuda.memory_allocated()
             step()
             return lasting + torch.cuda.max_memory_allocated() - before
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler writes a line whenever it starts and stops
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
             step()
         events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]

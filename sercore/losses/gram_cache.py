@@ -69,7 +69,7 @@ class GramCache:
             folder: where such files are kept.
             key: what the file belongs to.
             network: frozen.
-            items: ids, each once.
+            items: ids, each once, in any order.
             inputs: gives a batch of items as training will: x, shape (B, ...), float32, and lengths, shape (B,), or None.
             augmentation: whether training draws inputs anew.
             trainable_encoder: whether something before the network learns.
@@ -100,8 +100,8 @@ class GramCache:
         """Open a finished file without the network that it was made by; arguments as `build` (thesis, Sec. 5.4.7).
 
         Raises:
-            ValueError: augmentation or a trainable encoder; there is no such file (names what is otherwise in those that are there), or it
-                is not as long as it was.
+            ValueError: augmentation or a trainable encoder; there is no such file (names what is otherwise in those that are there), it is
+                not as long as it was, or what stands beside it cannot be read.
         """
         _inputs_stay(augmentation, trainable_encoder)
         path = Path(folder) / key.file_name(items)
@@ -109,8 +109,12 @@ class GramCache:
             raise ValueError(
                 f"{folder} holds no unit Gram matrices of {key} for these {len(items)} items{_others(path, key, items)}: build them"
             )
-        about = json.loads(_page(path).read_text(encoding="utf-8"))
-        return cls(path, key, Layout(about["kind"], about["channels"], about["positions"]), about)
+        try:
+            about = json.loads(_page(path).read_text(encoding="utf-8"))
+            layout = Layout(about["kind"], about["channels"], about["positions"])
+        except (json.JSONDecodeError, KeyError) as error:
+            raise ValueError(f"{_page(path)} cannot be read ({error!r}): remove it, and build anew") from error
+        return cls(path, key, layout, about)
 
     def unit(self, items: Sequence[str], x: Tensor, lengths: Tensor | None = None) -> Unit:
         """What the frozen network contributes for a batch (thesis Eq. 5.2).
@@ -161,8 +165,11 @@ def _others(path: Path, key: CacheKey, items: Sequence[str]) -> str:
     """What is otherwise in the file of that folder that comes nearest."""
     nearest: list[str] = []
     for page in sorted(path.parent.glob("*.json")):
-        about = json.loads(page.read_text(encoding="utf-8"))
+        try:
+            about = json.loads(page.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            continue
         unlike = [f"{name} {about.get(name)}" for name, wanted in asdict(key).items() if about.get(name) != wanted]
-        unlike += ["other items"] if about.get("items") != list(items) else []
+        unlike += ["other items"] if about.get("items") != sorted(items) else []
         nearest = min(nearest or unlike, unlike, key=len)
     return f" (there is one of {', '.join(nearest)})" if nearest else ""

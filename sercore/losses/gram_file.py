@@ -41,8 +41,8 @@ class CacheKey:
     features: str
 
     def file_name(self, items: Sequence[str]) -> str:
-        """Name of the file of these items."""
-        text = json.dumps([REVISION, asdict(self), list(items)], sort_keys=True)
+        """Name of the file of these items, whatever their order."""
+        text = json.dumps([REVISION, asdict(self), sorted(items)], sort_keys=True)
         return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
 
 
@@ -151,7 +151,7 @@ class Writer:
     def __init__(
         self, path: Path, key: CacheKey, network: nn.Module, items: Sequence[str], inputs: Inputs, say: Callable[[str], None]
     ) -> None:
-        self.path, self.key, self.network, self.items, self.inputs, self.say = path, key, network, list(items), inputs, say
+        self.path, self.key, self.network, self.items, self.inputs, self.say = path, key, network, sorted(items), inputs, say
         self.values, self.sums = path.with_suffix(".npy.part"), path.with_suffix(".sums.part")
 
     def run(self, batch_size: int) -> None:

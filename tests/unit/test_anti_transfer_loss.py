@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sercore.losses.gram import Unit, by_channel, squared_cosine, unit
 from sercore.losses.gram_cache import GramCache
 from sercore.losses.gram_file import CacheKey, Layout, checksums
 from sercore.losses.similarities import similarity
+from sercore.models.vgg16 import VGG16
 
 VARIANTS = ("definition", "released")
 
@@ -248,6 +250,20 @@ def test_nothing_after_the_last_tap_is_computed_or_kept(x):
     assert drop_after(cut, ["conv_1"], x) == 4 * sum(p.numel() for m in (whole.conv_2, whole.classifier) for p in m.parameters())
     cut.to("cpu", torch.float32)
     torch.testing.assert_close(features_at(cut, ["conv_1"], x)["conv_1"], features_at(whole, ["conv_1"], x)["conv_1"])
+
+
+def test_the_studys_own_networks_stop_at_the_tap():
+    x = torch.rand(2, 64, 32)
+    network = freeze(VGG16(64, 32, 4, width=1 / 16))
+    network.hidden_1.register_forward_hook(lambda *_: pytest.fail("a hidden layer ran"))
+    every = network.signals(x, upto="pool_4")
+    for taps in (["conv_5"], ["pool_4", "conv_5"]):
+        for tap, found in features_at(network, taps, x).items():
+            torch.testing.assert_close(found, every[tap])
+    assert drop_after(network, ["conv_5"], x) > 4 * sum(p.numel() for p in network.parameters())
+    torch.testing.assert_close(features_at(network, ["conv_5"], x)["conv_5"], every["conv_5"])
+    with pytest.raises(ValueError, match="no tap of VGG16 is called conv_14; taps: input, conv_1"):
+        features_at(network, ["conv_14"], x)
 
 
 # Bad input
@@ -507,6 +523,30 @@ def test_a_damaged_file_is_refused(tmp_path, network):
     cache.path.write_bytes(cache.path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="remove it and its .json"):
         GramCache.open(tmp_path, key_of(network), ITEMS, **STILL)
+
+
+def test_a_page_that_cannot_be_read_is_refused(tmp_path, network):
+    page = built(tmp_path, network).path.with_suffix(".json")
+    page.write_text(page.read_text()[:50])
+    with pytest.raises(ValueError, match="cannot be read"):
+        GramCache.open(tmp_path, key_of(network), ITEMS, **STILL)
+
+
+def test_two_builders_make_one_file_and_the_order_of_items_does_not_bear(tmp_path, network):
+    inputs, key = Inputs(), key_of(network)
+    made = []
+
+    def build(items):
+        made.append(GramCache.build(tmp_path, key, network, items, inputs, say=lambda _: None, **STILL))
+
+    threads = [threading.Thread(target=build, args=(items,)) for items in (ITEMS, ITEMS[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert inputs.asked == ["item_0", *ITEMS]
+    assert made[0].path == made[1].path
+    torch.testing.assert_close(*(cache.unit(ITEMS[2:4], inputs.x[2:4]).values for cache in made))
 
 
 def test_features_that_a_cache_refuses(tmp_path, network):
