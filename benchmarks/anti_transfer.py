@@ -5,7 +5,7 @@ to autograd), `ours, unit cached` (what a training step does with a cache), `our
 
 `step`: forward, cross-entropy, backward, Adam. Forms: `without the loss`, `cached` (unit Gram matrices from a file, checksums of the inputs
 included), `uncached` (the frozen network runs up to the tap, without gradients) and, if asked for, `second pass` (the trained network
-runs up to the tap once more, the frozen one keeps what a gradient would need, one Gram matrix holds the whole batch: how the authors' code
+runs up to the tap once more, the frozen one with gradients that nobody uses, one Gram matrix holds the whole batch: how the authors' code
 works; written here).
 
 Forms take turns in random order inside each round; the ratio to the first form is taken in each round and its median printed with the
@@ -39,7 +39,6 @@ from sercore.losses.frozen import drop_after, freeze, weights_hash
 from sercore.losses.gram import squared_cosine, unit
 from sercore.losses.gram_cache import GramCache
 from sercore.losses.gram_file import CacheKey
-from sercore.losses.similarities import similarity
 from sercore.models.vgg16 import VGG16
 
 CLASSES = 4
@@ -115,10 +114,12 @@ class Training:
         return GramCache.build(self.folder, key, network, self.items, lambda items: (self.x[[rows[i] for i in items]], None), **quiet)
 
     def second_pass(self, frozen: nn.Module, tap: str, signals: dict[str, Tensor], x: Tensor) -> Tensor:
-        """The loss as the authors' code comes to it."""
+        """The loss as the authors' code comes to it; the backward pass goes through the frozen network as well, for nothing."""
+        frozen.zero_grad(set_to_none=True)
         frozen.requires_grad_(True)
         try:
-            return similarity(self.model.tapped(x, tap), frozen.tapped(x, tap), variant="released")
+            a, b = (features.flatten(0, 1).flatten(1) for features in (self.model.tapped(x, tap), frozen.tapped(x, tap)))
+            return functional.cosine_similarity(a @ a.T, b @ b.T, dim=1).abs().mean().square()
         finally:
             frozen.requires_grad_(False)
 

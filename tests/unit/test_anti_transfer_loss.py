@@ -15,10 +15,8 @@ from sercore.losses.frozen import drop_after, features_at, freeze, weights_hash
 from sercore.losses.gram import Unit, by_channel, squared_cosine, unit
 from sercore.losses.gram_cache import GramCache
 from sercore.losses.gram_file import CacheKey, Layout, checksums
-from sercore.losses.similarities import similarity
+from sercore.losses.similarities import AGGREGATIONS, VARIANTS, similarity
 from sercore.models.vgg16 import VGG16
-
-VARIANTS = ("definition", "released")
 
 
 class Network(nn.Module):
@@ -235,8 +233,16 @@ def test_recurrent_layers_and_padding():
 
 def test_no_gradient_reaches_the_frozen_network_and_its_forward_keeps_nothing(x):
     frozen = freeze(Network(1))
-    found = features_at(frozen, ["conv_1"], x)["conv_1"]
-    assert not found.requires_grad
+    encoded = x.clone().requires_grad_()  # by an encoder that learns: it hears of the loss through the trained network alone
+    assert not features_at(frozen, ["conv_1"], encoded)["conv_1"].requires_grad
+    for how in AGGREGATIONS:
+        for variant in VARIANTS:
+            trained, fixed = torch.rand(2, 2, 3, 4, 4).requires_grad_().unbind()
+            of_trained, of_fixed = torch.autograd.grad(
+                similarity(trained, fixed, aggregation=how, variant=variant), (trained, fixed), allow_unused=True
+            )
+            assert of_trained.any()
+            assert of_fixed is None
     AntiTransferLoss("conv_1", {"words": frozen})(Network().signals(x), x).backward()
     assert all(p.grad is None for p in frozen.parameters())
 
