@@ -151,17 +151,18 @@ class _SquaredCosine(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         factor, *saved = ctx.saved_tensors
+        factor = (4 * factor * upstream.to(factor.dtype))[
+            :, None, None
+        ]  # goes to the smaller matrices: a pass over features costs as a layer
         with _full_precision(factor):
             if len(saved) == 1:
-                (gradient,) = saved
-                gradient = gradient.clone()
+                gradient = saved[0] * factor
             elif len(saved) == 2:
                 direction, x = saved
-                gradient = direction @ x
+                gradient = (direction * factor) @ x
             else:
                 frozen, common, x, own = saved
-                gradient = torch.baddbmm(frozen @ common, x, own, alpha=-1)
-            gradient.mul_((4 * factor * upstream.to(factor.dtype))[:, None, None])
+                gradient = torch.baddbmm(frozen @ (common * factor), x, own * factor, alpha=-1)
         return gradient.to(ctx.dtype), None, None
 
 
