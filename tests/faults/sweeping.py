@@ -66,6 +66,7 @@ class Place:
         self.store, self.roots = folder / store, {"office": str(corpus)}
         self.runs = RunStore(self.store)
         self.clients: list[subprocess.Popen] = []
+        self._others = {worker.pid for worker in workers_below(os.getpid())}  # pools that other tests of this process have left
 
     def client(self, specs: list[RunSpec], scheduler: str = "", code: str = CLIENT) -> subprocess.Popen:
         """A sweep in a process of its own."""
@@ -84,6 +85,10 @@ class Place:
 
         until(lambda: len(found()) >= number)
         return found()
+
+    def workers(self) -> list[psutil.Process]:
+        """Worker processes of the sweep that goes on in this process."""
+        return [worker for worker in workers_below(os.getpid()) if worker.pid not in self._others]
 
     def name_of(self, wanted: RunSpec) -> str:
         """Run id of a spec."""

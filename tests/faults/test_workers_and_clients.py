@@ -18,7 +18,7 @@ def test_all_workers_killed_in_mid_run_lose_nothing_and_results_are_those_of_one
 
     def fault():
         place.started(2)
-        assert kill(workers_below(os.getpid())) == 2
+        assert kill(place.workers()) == 2
 
     with Meanwhile(fault):
         done = run_all(specs, place.roots, "local:2", progress=False)
@@ -26,7 +26,7 @@ def test_all_workers_killed_in_mid_run_lose_nothing_and_results_are_those_of_one
     assert sorted(place.sittings().values()) == [1, 1, 2, 2]
     assert place.trained_once()
     assert not list(place.runs.folder.glob("*.partial"))
-    assert workers_below(os.getpid()) == []
+    assert place.workers() == []
     alone = Place(tmp_path, office, "alone")
     monkeypatch.setenv("SERCORE_STORE", str(alone.store))
     for record in run_all(specs[:2], alone.roots, "", progress=False).records:
@@ -38,8 +38,8 @@ def test_all_workers_killed_in_mid_run_lose_nothing_and_results_are_those_of_one
 def test_a_run_whose_worker_is_killed_each_time_is_lost_and_the_next_sweep_finishes_it(place):
     def fault():
         for attempt in range(1, 5):
-            until(lambda n=attempt: place.begun(victim) == n and workers_below(os.getpid()))
-            kill(workers_below(os.getpid()))
+            until(lambda n=attempt: place.begun(victim) == n and place.workers())
+            kill(place.workers())
 
     victim, other = place.name_of(spec(0, epochs=2000)), spec(1, epochs=3)
     with Meanwhile(fault):
@@ -90,7 +90,7 @@ def test_a_run_that_raises_and_one_without_memory_are_typed_and_the_others_finis
 
     def fault():
         place.started(1)
-        (worker,) = workers_below(os.getpid())
+        (worker,) = place.workers()
         limit = worker.memory_info().vms + 2**27
         resource.prlimit(worker.pid, resource.RLIMIT_AS, (limit, limit))
 
