@@ -34,7 +34,7 @@ def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str
         SpecError: no such chapter, or a choice is wrong.
     """
     pairs = [(c, p) for c in corpora for p in protocols] or [(c, p) for c, p in PROMISED.get(chapter, ()) if c in corpora]
-    grids = []
+    grids: list[list[RunSpec]] = []
     for corpus, protocol in pairs:
         by_group: dict[str, list[RunSpec]] = {}
         for spec in chapter_specs(chapter, [corpus], "full", [protocol], systems=systems):

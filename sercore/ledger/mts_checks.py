@@ -18,7 +18,7 @@ from sercore.spec import RunSpec, ScaleSpec
 
 CHAPTER = "ch04_multi_time_scale"
 #: Frames, bins and classes for which networks are built here: 9 s in steps of 10 ms, windows of 20 ms at 16 kHz, EmoDB's emotions.
-_INPUT = {"n_frames": 899, "n_features": 161, "n_classes": 7}
+_INPUT: dict[str, Any] = {"n_frames": 899, "n_features": 161, "n_classes": 7}
 
 
 @cache
@@ -84,9 +84,9 @@ def _pooling(name: str, results: Results) -> Fact:
 
     from sercore import models
 
-    size = {"n_frames": 60, "n_features": 40, "n_classes": 2}
     with torch.random.fork_rng(devices=[]):
-        taps = models.build(name, **size).eval().signals(torch.zeros(1, 60, 40))
+        network: Any = models.build(name, n_frames=60, n_features=40, n_classes=2).eval()
+    taps = network.signals(torch.zeros(1, 60, 40))
     before, after = taps["conv_1"].shape[2:], taps["pool_1"].shape[2:]
     return Fact(_size((before[0] // after[0], before[1] // after[1])), f"the taps of sercore.models.MODELS[{name!r}]")
 
@@ -220,7 +220,7 @@ def _activation(_: str, results: Results) -> Fact:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = models.build("mts_a3", n_frames=60, n_features=40, n_classes=2).eval()
+        network: Any = models.build("mts_a3", n_frames=60, n_features=40, n_classes=2).eval()
         taps = network.signals(torch.randn(2, 60, 40))
     rectified = all(bool((taps[name] >= 0).all()) and bool((taps[name] == 0).any()) for name in ("conv_1", "conv_2", "embedding"))
     softmax = "functional.cross_entropy(model(" in inspect.getsource(train)
