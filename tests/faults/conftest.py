@@ -31,8 +31,8 @@ class Cluster:
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder
-        # a job whose worker has died is begun twice more instead of three times, so that the tests wait for fewer workers; not once: where both
-        # workers die in one moment, a job is handed from one dead worker to the other before the scheduler knows
+        # a job whose worker has died is begun twice more instead of three times, so that the tests wait for fewer workers; not once:
+        # where both workers die in one moment, a job is handed from one dead worker to the other before the scheduler knows
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2"}
         self.log = folder / "scheduler.log"
         dask = [sys.executable, "-W", "ignore", "-m", "dask"]

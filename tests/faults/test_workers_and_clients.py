@@ -1,6 +1,5 @@
 """What dies under a sweep on one machine: workers, the client, memory, the disk; and two sweeps on one store."""
 
-import os
 import resource
 import signal
 
