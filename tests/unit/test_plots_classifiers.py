@@ -35,7 +35,7 @@ def rows() -> Results:
                             )
                         )
                     )
-    epochs = [(g, e, q, e / 10, e / 20, e / 5) for g in GROUPS for q in ("train_loss", "validation_uar") for e in (1, 2, 3)]
+    epochs = [(g, e, q, e / 10, e / 20, e / 5, 1) for g in GROUPS for q in ("train_loss", "validation_uar") for e in (1, 2, 3)]
     runs = pd.DataFrame(
         [{"group": g, "finished_at": "2026-11-20 10:00", "device": "cpu", "code_commit": "abc", "code_clean": True} for g in GROUPS]
     )

@@ -178,7 +178,8 @@ def test_slices_take_keys_values_and_ranges_and_refuse_others():
         sliced(specs, ["emodb"])
 
 
-def test_a_dry_run_counts_and_says_what_its_estimate_rests_on(roots, store):
+def test_a_dry_run_counts_and_says_what_its_estimate_rests_on(roots, store, monkeypatch):
+    monkeypatch.delenv("SERCORE_CORPORA", raising=False)
     specs = [spec(seed, 4) for seed in range(3)]
     nothing = forecast("", [specs], roots)
     assert (nothing.runs, nothing.done, nothing.to_do, nothing.core_hours, nothing.megabytes) == (3, 0, 3, None, None)
