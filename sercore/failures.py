@@ -39,7 +39,7 @@ def in_words(error: BaseException) -> str:
     """The error in one line: its message, after its name where the name is not this package's own; folders left out.
 
     Example:
-        >>> in_words(ValueError("a loss in /home/me/store/runs/1f.partial is nan"))
+        >>> in_words(ValueError("a loss in /data/store/runs/1f.partial is nan"))
         'ValueError: a loss in 1f.partial is nan'
     """
     text = without_folders(" ".join(str(error).split()))
