@@ -35,7 +35,11 @@ def test_recordings_tested_are_those_of_the_corpus_card(chapter):
         mine = found.counts[(found.counts["group"] == group["group"]) & (found.counts["seed"] == found.counts["seed"].min())]
         tested = mine.assign(n=mine.drop(columns=KEYS).sum(axis=1)).pivot_table(index="speaker", columns="truth", values="n", aggfunc="sum")
         tested = tested.fillna(0).astype(int)
-        pd.testing.assert_frame_equal(tested, expected.loc[tested.index, tested.columns], check_names=False, check_dtype=False)
+        expected = expected.loc[tested.index, tested.columns]
+        if "level_filter" in group["leaks"]:  # leaves quiet recordings out, which is its leak
+            assert (tested <= expected).all().all()
+        else:
+            pd.testing.assert_frame_equal(tested, expected, check_names=False, check_dtype=False)
         assert tested.to_numpy().sum() == group["n_items"]
 
 

@@ -243,7 +243,9 @@ def test_values_of_a_search_on_test_speakers_are_caught(here, monkeypatch):
     values = {key: getattr(spec.training, key) for key in ("learning_rate", "weight_decay", "cosine_period_epochs", "batch_size")}
     for objective, code in (("test", 1), ("validation", 0)):
         monkeypatch.setattr(
-            fitted, "_chosen", lambda name, wanted, end=objective: values | {"dropout": spec.model.dropout} if name.endswith(f".{end}") else None
+            fitted,
+            "_chosen",
+            lambda name, wanted, end=objective: values | {"dropout": spec.model.dropout} if name.endswith(f".{end}") else None,
         )
         report = audit(strict.name, "--root", "emodb=whole", code=code)
         assert report["tuned_on_test"]["state"] == ("found" if objective == "test" else "not found")
