@@ -164,7 +164,7 @@ def contradictions(groups: pd.DataFrame, runs: pd.DataFrame, counts: pd.DataFram
 def _unequal_tests(groups: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
     """Speakers whose fold, or whose number of recordings of a class, differs between runs on one split of one corpus.
 
-    Runs that left quiet recordings out are compared among themselves, and a speaker is tested in one fold unless mixed speakers are declared.
+    Runs that left quiet recordings out are compared among themselves; a speaker is tested in one fold unless mixed speakers are declared.
     """
     keys = ["group", "seed", "fold", "speaker", "truth"]
     about = groups[["group", "corpus", "split"]].assign(
