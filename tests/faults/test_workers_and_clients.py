@@ -142,7 +142,7 @@ def test_two_sweeps_on_one_store_do_nothing_twice_and_one_takes_over_from_the_ot
     third = run_all(specs, place.roots, progress=False)
     second = answer(two)
     assert second["runs"] == [record["run_id"] for record in third.records] == [place.name_of(s) for s in specs]
-    assert second["ran"] + third.ran in (3, 4), "the first may have finished one before it was killed"
+    assert second["ran"] + third.ran in (2, 3, 4), "the first may have finished two before both had one in hand"
     assert (second["failed"], third.failed) == ({}, [])
     assert sorted(place.sittings().values()) == [1, 1, 1, 2]
     assert place.trained_once()
