@@ -162,3 +162,23 @@ def test_publishing_keeps_what_the_manifest_says_of_other_groups(copy):
     before = manifest.read(copy)["runs"]
     results.publish(CHAPTER, results.load_results(CHAPTER).of(system="reslstm_sa_h64"))
     assert manifest.read(copy)["runs"] == before
+
+
+def faults_of(rows: list[tuple[str, int, int]], leaks: str = "") -> list[str]:
+    """Contradictions of runs on one split; rows are (group, fold, recordings) of one speaker and class."""
+    groups = pd.DataFrame({"group": sorted({row[0] for row in rows}), "corpus": "emodb", "split": "pairs_5", "leaks": leaks})
+    whose = {"seed": 0, "speaker": "03", "truth": "anger"}
+    counts = pd.DataFrame([{"group": group, "fold": fold, "anger": n, **whose} for group, fold, n in rows])
+    return manifest._unequal_tests(groups, counts)
+
+
+def test_a_speaker_in_two_folds_is_a_contradiction_unless_mixed_speakers_are_declared():
+    assert faults_of([("a", 0, 4), ("a", 1, 3)]) == ["speaker 03 of emodb (pairs_5) is tested in 2 folds"]
+    assert faults_of([("a", 0, 4), ("a", 1, 3)], "speaker_overlap") == []
+
+
+def test_runs_of_one_kind_that_test_other_numbers_of_recordings_are_a_contradiction():
+    for leaks in ("", "speaker_overlap", "level_filter"):
+        found = faults_of([("a", 0, 4), ("b", 0, 3)], leaks)
+        assert found == ["runs on emodb (pairs_5) disagree on the number of recordings of 03, anger"]
+        assert faults_of([("a", 0, 4), ("b", 0, 4)], leaks) == []
