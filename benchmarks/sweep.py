@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from sercore import schedulers
-from sercore.experiment import fingerprint, identify, load_corpus
+from sercore.experiment import fingerprint, identify
+from sercore.prepare import load_corpus
 from sercore.schedulers import Scheduler
 from sercore.spec import RunSpec
 from sercore.store import RunStore

@@ -28,6 +28,10 @@ class UnwritableError(StoreError):
     """The disk takes no more, or the store's folder may not be written: nothing that comes after can be kept either."""
 
 
+class DivergedError(SercoreError, ValueError):
+    """A loss of training is no finite number any more: nothing that comes after would mean anything."""
+
+
 class BusyError(StoreError):
     """Another process is doing the same run."""
 

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
+from torch import nn
+from tqdm import tqdm
 
-from sercore import baselines, initial_weights, metrics, models, resources, train
+from sercore import baselines, initial_weights, metrics, models, orthogonal, pretraining, resources, train
 from sercore.data import corpora
 from sercore.errors import SpecError, StoreError
 from sercore.features import cache
-from sercore.prepare import Prepared, prepare
+from sercore.prepare import Prepared, corpus_of, prepare
 from sercore.progress import bar
 from sercore.spec import RunSpec, digest, run_id
 from sercore.store import RunStore, write_json
@@ -51,7 +53,8 @@ def revisions(spec: RunSpec) -> dict[str, int]:
         return found | {"baselines": baselines.REVISION}
     if name not in models.MODELS:
         raise SpecError(f"no system is called {name!r}; known: {', '.join([*models.MODELS, *BASELINES])}")
-    return found | {"model": models.REVISIONS[name], "trainer": train.REVISION}
+    found |= {"model": models.REVISIONS[name], "trainer": train.REVISION}
+    return found | {"anti_transfer": orthogonal.REVISION} if spec.anti_transfer else found
 
 
 def evaluation_batch(spec: RunSpec) -> int:
@@ -69,17 +72,6 @@ def fingerprint(spec: RunSpec, corpus: corpora.Corpus, roots: Mapping[str, str |
     if not spec.parents:
         return corpus.fingerprint()
     return digest([corpus.fingerprint(), *(fingerprint(parent, corpus_of(parent, roots), roots) for parent in spec.parents)])
-
-
-def corpus_of(spec: RunSpec, roots: Mapping[str, str | Path] | None = None) -> corpora.Corpus:
-    """The corpus of a run, from its folder in `roots`; errors as `load_corpus`."""
-    return load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
-
-
-@lru_cache(maxsize=8)
-def load_corpus(name: str, root: str = "") -> corpora.Corpus:
-    """A corpus with its audio ids, read once a process. Arguments and errors as `sercore.data.corpora.load`."""
-    return corpora.load(name, root or None).with_audio_ids()
 
 
 def run_one(
@@ -100,7 +92,7 @@ def run_one(
         The record: run_id, spec, labels, uar, accuracy, best epoch, time, memory, device, versions, fingerprints, leaks found.
 
     Raises:
-        SercoreError: the corpus, split or spec is wrong; nothing is written.
+        SercoreError: the corpus, split or spec is wrong, or a parent has heard the test side undeclared; nothing is written.
         StoreError: the stored run is damaged, a parent is not finished, or another process is doing it (BusyError).
         MemoryError: in this sweep the run was ended once already, as the kernel killed processes for lack of memory.
     """
@@ -111,6 +103,7 @@ def run_one(
         return record
     parents = _finished_parents(spec, roots, store)
     prepared = prepare(spec, corpus)
+    heard = pretraining.refuse_undeclared(spec, corpus, prepared.plan.test, roots)
     with store.writing(name) as folder, resources.PeakMemory(_where(spec)) as peak:
         if (record := store.finished(name)) is not None:  # by another process, since it was looked for
             return record
@@ -120,8 +113,7 @@ def run_one(
         write_json(folder / "spec.json", spec.canonical())
         started = time.perf_counter()
         system = _run_baseline if spec.model.name in BASELINES else _run_network
-        first = store.path(parents[0]) / "weights.safetensors" if spec.model.initial_weights == "parent" else None
-        scores, found = system(spec, prepared, folder, progress, first)
+        scores, found = system(spec, prepared, folder, progress, parents, store)
         predictions = prepared.evaluator.predictions(scores, name, spec.split.fold, spec.seed)
         history = found.pop("history")
         with refusals_named(folder):
@@ -136,8 +128,8 @@ def run_one(
             "accuracy": metrics.accuracy(predictions["truth"], predictions["prediction"]),
             "items": {side: len(ids) for side, ids in prepared.plan.sides.items()},
             "leaks_declared": list(spec.leaks),
-            "overlaps_found": list(prepared.plan.found),
-            "overlaps_checked": list(prepared.plan.checked),
+            "overlaps_found": [*prepared.plan.found, *(["pretraining_overlap"] if heard else [])],
+            "overlaps_checked": [*prepared.plan.checked, *(["pretraining_overlap"] if parents else [])],
             "data_fingerprint": fingerprint(spec, corpus, roots),
             "split_fingerprint": prepared.plan.fingerprint,
             **({"corpus_fingerprint": corpus.fingerprint(), "parents": parents} if parents else {}),
@@ -162,7 +154,7 @@ def _finished_parents(spec: RunSpec, roots: Mapping[str, str | Path] | None, sto
 
 
 def _run_network(
-    spec: RunSpec, prepared: Prepared, folder: Path, progress: bool, parent: Path | None = None
+    spec: RunSpec, prepared: Prepared, folder: Path, progress: bool, parents: Sequence[str], store: RunStore
 ) -> tuple[np.ndarray, dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(spec.threads)
@@ -173,9 +165,11 @@ def _run_network(
         torch.manual_seed(train.derive_seed(seed, "initial weights"))
         n_frames, n_features = prepared.train.frames[0].shape
         model = models.build_for(spec, n_features, len(prepared.labels), n_frames)
-        if parent is not None:
-            initial_weights.take_over(model, parent)
-        model = model.to(where)
+        _start_from_parent(spec, model, prepared, parents, store)
+        model, term, similar = model.to(where), None, {}
+        if spec.anti_transfer:
+            against = parents[len(parents) - len(spec.orthogonal) :]
+            term, similar = orthogonal.term_of(spec, prepared, model, against, store, where, tqdm.write if progress else lambda _: None)
         label = f"{spec.model.name} fold {spec.split.fold} seed {spec.seed}"
         with bar(total=spec.training.epochs, label=label, unit="epoch") if progress else _Silent() as shown:
             result = train.fit(
@@ -188,8 +182,10 @@ def _run_network(
                 where,
                 lambda row: shown.update(int(row["epoch"]) - shown.n),
                 by_length="unmasked_padding" not in spec.leaks,
+                term=term,
             )
         scores = train.predict_logits(model, prepared.test.frames, where, evaluation_batch(spec))
+        scores = train.by_recording(scores, prepared.test.recordings)
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         weights |= {
             "normaliser.mean": torch.from_numpy(prepared.normaliser.mean),
@@ -205,9 +201,20 @@ def _run_network(
         "history": result.history,
         "best_epoch": result.best_epoch,
         "validation_uar": best["validation_uar"],
+        **({"similarity_before": similar} if similar else {}),
         **resources.of_frames(model, [*prepared.train.frames, *prepared.validation.frames, *prepared.test.frames], where),
         "input_shape": [n_frames, n_features],  # of the first training item; the others may have other numbers of frames
     }
+
+
+def _start_from_parent(spec: RunSpec, model: nn.Module, prepared: Prepared, parents: Sequence[str], store: RunStore) -> None:
+    """Weights of the first parent, where the spec says so, and what of them stays as it is."""
+    if spec.model.initial_weights == "random":
+        return
+    weights = store.path(parents[0]) / "weights.safetensors"
+    initial_weights.take_over(model, weights, features_only=spec.model.initial_weights == "parent_features")
+    if spec.model.frozen_until:
+        initial_weights.freeze_until(model, spec.model.frozen_until, *train.padded(prepared.train.frames[:2]))
 
 
 class _Silent:
@@ -226,9 +233,9 @@ class _Silent:
 
 
 def _run_baseline(
-    spec: RunSpec, prepared: Prepared, folder: Path, progress: bool, parent: Path | None = None
+    spec: RunSpec, prepared: Prepared, folder: Path, progress: bool, parents: Sequence[str], store: RunStore
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    del folder, progress, parent
+    del folder, progress, parents, store
     assert prepared.train.labels is not None
     assert prepared.validation.labels is not None
     labels = np.array(prepared.labels)

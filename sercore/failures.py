@@ -1,4 +1,4 @@
-"""Why a run did not finish: four kinds, told from the error, and the words that are kept of it."""
+"""Why a run did not finish: the kinds, told from the error, and the words that are kept of it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from sercore.errors import CorpusError, SplitError, StoreError
+from sercore.errors import CorpusError, DivergedError, SplitError, StoreError
 
-Kind = Literal["data", "code", "memory", "lost", "not run"]
+Kind = Literal["data", "code", "memory", "diverged", "lost", "not run"]
 
 #: kind -> what it means and what to do.
 KINDS: dict[str, str] = {
     "data": "the recordings, the split or the store are not as they should be: mend them and sweep again",
     "code": "the program raised: mend it, or the specification, and sweep again",
     "memory": "there was not enough memory (host or GPU): give it more, or fewer workers, and sweep again",
+    "diverged": "the loss was no finite number any more: lower the learning rate, or beta, and sweep again",
     "lost": "its worker ended in mid-run each time that it was tried: sweep again, it goes on from its last epoch",
     "not run": "a run that it starts from failed",
 }
@@ -32,6 +33,8 @@ def kind_of(error: BaseException) -> Kind:
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _NO_MEMORY.search(str(error)):
         return "memory"
+    if isinstance(error, DivergedError):
+        return "diverged"
     return "data" if isinstance(error, (CorpusError, SplitError, StoreError)) else "code"
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from sercore import tune
 from sercore.errors import CorpusError, SpecError, StoreError
-from sercore.experiment import BASELINES, corpus_of, identify
+from sercore.experiment import BASELINES, identify
 from sercore.grids import tuned
+from sercore.prepare import corpus_of
 from sercore.results import load_all
 from sercore.spec import RunSpec
 from sercore.store import RunStore

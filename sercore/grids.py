@@ -13,7 +13,8 @@ from sercore import multi_time_scale_grid, tune
 from sercore.conditions import CONDITIONS
 from sercore.data.splits import DEFAULT_SCHEME
 from sercore.errors import SpecError, StoreError
-from sercore.experiment import BASELINES, identify, load_corpus
+from sercore.experiment import BASELINES, identify
+from sercore.prepare import load_corpus
 from sercore.progress import bar
 from sercore.results import Results, collect, load_results
 from sercore.spec import PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec

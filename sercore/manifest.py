@@ -144,14 +144,14 @@ def contradictions(groups: pd.DataFrame, runs: pd.DataFrame, counts: pd.DataFram
     wrong = []
     for row in runs.to_dict("records"):
         form = specs[row["group"]]
-        spec = RunSpec.model_validate({**form, "split": {**form["split"], "fold": row["fold"]}, "seed": row["seed"]})
+        spec = RunSpec.of_group(form, row["fold"], row["seed"])
         revisions = {name: int(number) for name, _, number in (part.partition("=") for part in row["revisions"].split())}
         if run_id(spec, row["data_fingerprint"], revisions) != row["run_id"]:
             wrong.append(f"run {row['run_id']} is not fold {row['fold']}, seed {row['seed']} of {row['group']}")
     for row in groups.to_dict("records"):
         mine, its_runs = counts[counts["group"] == row["group"]], runs[runs["group"] == row["group"]]
         form = specs[row["group"]]
-        spec = RunSpec.model_validate({**form, "split": {**form["split"], "fold": 0}})
+        spec = RunSpec.of_group(form, 0)
         items = mine.drop(columns=["group", "seed", "fold", "speaker", "truth"]).sum(axis=1).groupby(mine["seed"]).sum()
         expected = {key: of(spec) for key, of in _GROUP_IS.items()} | {"group": spec.group, "n_speakers": mine["speaker"].nunique()}
         expected |= {"folds": its_runs["fold"].nunique(), "seeds": its_runs["seed"].nunique(), "n_items": items.iloc[0]}

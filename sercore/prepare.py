@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from sercore.data import corpora
 from sercore.data.corpora import Corpus
 from sercore.data.items import class_labels
 from sercore.data.splits import SplitPlan, split_plan
 from sercore.evaluate import SealedEvaluator
-from sercore.features.cache import corpus_features
+from sercore.features.cache import corpus_features, segments_of
 from sercore.features.normaliser import Normaliser
-from sercore.spec import RunSpec
+from sercore.spec import FeatureSpec, RunSpec
 from sercore.train import Examples, derive_seed
 
 _NORMALISERS = {"per_dimension": Normaliser.fit, "scalar": Normaliser.fit_scalar, "maximum": Normaliser.fit_maximum}
@@ -23,8 +28,8 @@ class Prepared:
     """The three sides of one run.
 
     Attributes:
-        train, validation: normalised frames and labels.
-        test: normalised frames; their labels are sealed in `evaluator`.
+        train, validation: normalised frames and labels, of recordings or of their segments.
+        test: normalised frames; their labels are sealed in `evaluator`, which wants a row of scores a recording.
         evaluator: scores the test side, once.
         labels: the K classes in order.
         plan: who is on which side.
@@ -56,23 +61,75 @@ def prepare(spec: RunSpec, corpus: Corpus, jobs: int = 1) -> Prepared:
         CorpusError: a recording cannot be read, or an item has no label for the task.
     """
     labels = class_labels(corpus.items, spec.data.task)
-    table = corpus.items
-    if "level_filter" in spec.leaks:
-        table = table[corpus.peaks().to_numpy() > spec.data.level_filter_peak]
+    table = table_of(spec, corpus)
     items = table.set_index("item_id", drop=False)
-    plan = split_plan(table, spec.split, spec.leaks)
+    plan = split_plan(table, spec.split, spec.leaks, spec.data.task)
     features = corpus_features(corpus, spec.features, jobs)
     learnt_from = {**plan.sides, "train": (*plan.train, *plan.copies)}
     fitted_on = table["item_id"] if "global_normaliser" in spec.leaks else learnt_from["train"]
-    normaliser = _NORMALISERS[spec.features.normaliser]([features[i] for i in fitted_on])
+    normaliser = fitted(spec.features, [features[i] for i in fitted_on])
     number = {label: k for k, label in enumerate(labels)}
     sides = {}
     for side, ids in learnt_from.items():
         truth = None if side == "test" else np.array([number[v] for v in items.loc[list(ids), spec.data.task]])
         if truth is not None and spec.data.shuffle_labels:
             truth = np.random.default_rng(derive_seed(spec.seed, spec.split.fold, "shuffle", side)).permutation(truth)
-        sides[side] = Examples(normaliser.apply([features[i] for i in ids]), truth)
+        sides[side] = examples(list(ids), normaliser.apply([features[i] for i in ids]), truth, spec.features)
     evaluator = SealedEvaluator(items.loc[list(plan.test)], spec.data.task, labels, spec.leaks)
     if "validation_is_test" in spec.leaks:
         sides["validation"] = replace(sides["test"], labels=evaluator.reveal("validation_is_test"))
     return Prepared(sides["train"], sides["validation"], sides["test"], evaluator, labels, plan, normaliser)
+
+
+def table_of(spec: RunSpec, corpus: Corpus) -> pd.DataFrame:
+    """Rows of the item table that a run deals to its sides: all, or, with the leak `level_filter`, those that are loud enough.
+
+    Args:
+        spec: the run.
+        corpus: with audio ids filled where the leak is declared.
+
+    Returns:
+        Columns of the item table.
+    """
+    if "level_filter" not in spec.leaks:
+        return corpus.items
+    return corpus.items[corpus.peaks().to_numpy() > spec.data.level_filter_peak]
+
+
+def fitted(features: FeatureSpec, frames: Sequence[np.ndarray]) -> Normaliser:
+    """The normaliser that a spec asks for.
+
+    Args:
+        features: of the spec.
+        frames: of the items to fit it on, at least one; shapes (T_i, d), any finite numbers.
+    """
+    return _NORMALISERS[features.normaliser](frames)
+
+
+def examples(ids: list[str], frames: list[np.ndarray], labels: np.ndarray | None, features: FeatureSpec) -> Examples:
+    """Recordings as examples; where recordings are cut, each of their segments with its recording's label.
+
+    Args:
+        ids: of the recordings.
+        frames: of each, normalised, shape (T_i, d).
+        labels: class numbers, shape (N,), or None where they are sealed.
+        features: what the frames were computed with.
+    """
+    if not features.segment_frames:
+        return Examples(frames, labels, ids=ids)
+    cut = [segments_of(recording, features) for recording in frames]
+    counts = [len(segments) for segments in cut]
+    recordings = np.repeat(np.arange(len(cut)), counts)
+    names = [f"{name}#{k}" for name, count in zip(ids, counts, strict=True) for k in range(count)]
+    return Examples([one for segments in cut for one in segments], None if labels is None else labels[recordings], recordings, names)
+
+
+def corpus_of(spec: RunSpec, roots: Mapping[str, str | Path] | None = None) -> Corpus:
+    """The corpus of a run, from its folder in `roots`; errors as `load_corpus`."""
+    return load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
+
+
+@lru_cache(maxsize=8)
+def load_corpus(name: str, root: str = "") -> Corpus:
+    """A corpus with its audio ids, read once a process. Arguments and errors as `sercore.data.corpora.load`."""
+    return corpora.load(name, root or None).with_audio_ids()

@@ -139,8 +139,7 @@ def behind(results: Results) -> list[str]:
     found = []
     for run in results.runs.to_dict("records"):
         form = results.specs[run["group"]]
-        split = {**form["split"], "fold": int(run["fold"])}
-        spec = RunSpec.model_validate({**form, "split": split, "seed": int(run["seed"])})
+        spec = RunSpec.of_group(form, int(run["fold"]), int(run["seed"]))
         if run_id(spec, run["data_fingerprint"], revisions(spec)) != run["run_id"]:
             found.append(run["run_id"])
     return found

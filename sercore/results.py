@@ -32,7 +32,7 @@ RUN_COLUMNS = [
     "data_fingerprint", "split_fingerprint", "finished_at", "revisions",
 ]  # fmt: skip
 HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high", "runs"]
-_QUANTITIES = ("train_loss", "validation_loss", "validation_uar")
+_QUANTITIES = ("train_loss", "added_loss", "validation_loss", "validation_uar")
 #: Columns that are words even if all are digits.
 _WORDS = ("speaker", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")
 _WHOLE: dict[str, Any] = dict.fromkeys(COST_COLUMNS, "Int64")  # all digits are kept, and missing is not zero
@@ -165,7 +165,7 @@ def _count(predictions: pd.DataFrame, spec: RunSpec, labels: list[str]) -> pd.Da
 def _group_row(chapter: str, spec: RunSpec, profile: str, members: list[RunSpec], record: Mapping) -> dict:
     return {
         "group": spec.group, "chapter": chapter, "corpus": spec.data.corpus, "task": spec.data.task, "system": spec.model.name,
-        "variant": spec.model.variant, "settings": spec.model.settings, "protocol": spec.protocol, "leaks": "+".join(spec.leaks),
+        "variant": spec.model.variant, "settings": spec.settings, "protocol": spec.protocol, "leaks": "+".join(spec.leaks),
         "split": spec.split.scheme, "folds": len({m.split.fold for m in members}), "seeds": len({m.seed for m in members}),
         "profile": profile,
         **{column: record.get(column) for column in COST_COLUMNS},
@@ -175,7 +175,8 @@ def _group_row(chapter: str, spec: RunSpec, profile: str, members: list[RunSpec]
 def _learning_curves(histories: list[pd.DataFrame]) -> pd.DataFrame:
     if not histories:
         return pd.DataFrame(columns=HISTORY_COLUMNS)
-    long = pd.concat(histories).melt(["group", "epoch"], list(_QUANTITIES), var_name="quantity")
+    rows = pd.concat(histories)
+    long = rows.melt(["group", "epoch"], [name for name in _QUANTITIES if name in rows], var_name="quantity").dropna(subset="value")
     curve = long.groupby(["group", "epoch", "quantity"], sort=False)["value"].agg(["mean", "min", "max", "count"])
     return curve.reset_index().rename(columns={"min": "low", "max": "high", "count": "runs"})[HISTORY_COLUMNS]
 
@@ -199,7 +200,7 @@ def publish(chapter: str, results: Results) -> Path:
         StoreError: a run came from code that was not committed, or from the synthetic corpus (neither is a result about speech); or the
             rows that are there are not those of their manifest.
     """
-    if (synthetic := results.groups["corpus"].eq("synthetic")).any():
+    if (synthetic := results.groups["corpus"].str.startswith("synthetic")).any():
         raise StoreError(
             f"group {results.groups.loc[synthetic, 'group'].iloc[0]!r} is on the synthetic corpus: never published as a result"
         )

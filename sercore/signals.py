@@ -21,13 +21,14 @@ from torch import nn
 
 from sercore import models
 from sercore.errors import StoreError
-from sercore.experiment import evaluation_batch, load_corpus
+from sercore.experiment import evaluation_batch
 from sercore.features.cache import corpus_features
 from sercore.features.cepstral import frame_sizes
 from sercore.features.normaliser import Normaliser
+from sercore.prepare import examples, load_corpus
 from sercore.spec import RunSpec
 from sercore.store import RunStore
-from sercore.train import padded, predict_logits
+from sercore.train import by_recording, padded, predict_logits
 
 #: Stages of the forward pass that `signal_flow` gives, in order; a network without the residual layer has the first and the last.
 STAGES = ("input", "lstm_1", "sum", "attention")
@@ -72,10 +73,11 @@ class Replay:
 
     Attributes:
         predictions: the stored prediction table.
-        frames: normalised frames of its items, in the same order; shapes (T_i, d).
+        frames: normalised frames of its items, in the same order; shapes (T_i, d). Where recordings are cut, of their segments.
         model: the network, in evaluation mode.
         hop_s: seconds from one frame to the next.
         normaliser: what the frames went through.
+        recordings: row of `predictions` that each segment is of; None where recordings are whole.
     """
 
     predictions: pd.DataFrame
@@ -83,6 +85,7 @@ class Replay:
     model: nn.Module
     hop_s: float
     normaliser: Normaliser
+    recordings: np.ndarray | None = None
 
 
 def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) -> Replay:
@@ -103,15 +106,16 @@ def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) ->
     if corpus.fingerprint() != record.get("corpus_fingerprint", record["data_fingerprint"]):
         raise StoreError(f"run {run_id} was made from other recordings of {spec.data.corpus} than those at hand")
     features, predictions = corpus_features(corpus, spec.features), store.predictions(run_id)
-    frames = normaliser.apply([features[i] for i in predictions["item_id"]])
+    ids = predictions["item_id"].tolist()
+    side = examples(ids, normaliser.apply([features[i] for i in ids]), None, spec.features)
     stored = predictions[[f"score_{label}" for label in record["labels"]]].to_numpy()
     with _threads(1):
-        found = predict_logits(model, frames, batch_as_given=evaluation_batch(spec))
+        found = by_recording(predict_logits(model, side.frames, batch_as_given=evaluation_batch(spec)), side.recordings)
     if not np.allclose(found, stored, atol=_TOLERANCE, rtol=_TOLERANCE):
         off = np.abs(found - stored).max()
         raise StoreError(f"the weights of run {run_id} do not give its stored scores (off by {off:.2g}): delete it and run again")
-    rate_hz = corpus.card.sample_rate_hz
-    return Replay(predictions, frames, model, frame_sizes(spec.features, rate_hz)[1] / rate_hz, normaliser)
+    rate_hz = spec.features.sample_rate_hz or corpus.card.sample_rate_hz
+    return Replay(predictions, list(side.frames), model, frame_sizes(spec.features, rate_hz)[1] / rate_hz, normaliser, side.recordings)
 
 
 def signal_flow(run_id: str, item_id: str | None = None, root: str | Path = "", store: RunStore | None = None) -> pd.DataFrame:

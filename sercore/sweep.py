@@ -24,9 +24,10 @@ from tqdm import tqdm
 
 from sercore import schedulers
 from sercore.errors import BusyError, CorpusError, SpecError, StoreError, UnwritableError
-from sercore.experiment import corpus_of, fingerprint, identify, revisions, run_one
+from sercore.experiment import fingerprint, identify, revisions, run_one
 from sercore.failures import in_words, kind_of, without_folders
 from sercore.features.cache import corpus_features
+from sercore.prepare import corpus_of
 from sercore.progress import bar
 from sercore.schedulers import LostError, Scheduler
 from sercore.spec import RunSpec, store_folder

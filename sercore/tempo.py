@@ -27,8 +27,9 @@ from sercore import models
 from sercore.data.audio import resample
 from sercore.data.corpora import CORPORA, Corpus
 from sercore.errors import SpecError
-from sercore.experiment import device, load_corpus
+from sercore.experiment import device
 from sercore.features.cache import frames_of
+from sercore.prepare import load_corpus
 from sercore.progress import bar
 from sercore.results import Results
 from sercore.signals import Replay, replay

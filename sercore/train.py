@@ -10,9 +10,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sercore import metrics
+from sercore.errors import DivergedError
 from sercore.spec import TrainingSpec
 from sercore.writing import beside
 
@@ -40,16 +42,29 @@ class Examples:
     """Frames and labels of one side of a split.
 
     Attributes:
-        frames: one array an item, shape (T_i, d), float32.
+        frames: one array an item, shape (T_i, d), float32; an item is a recording, or a segment of one.
         labels: class numbers, shape (N,), int64, or None where labels are sealed.
+        recordings: number of the recording that each item is of, 0, 1, ... without a gap, shape (N,); None where each is one.
+        ids: name of each item; empty where nobody asks.
     """
 
     frames: Sequence[np.ndarray]
     labels: np.ndarray | None
+    recordings: np.ndarray | None = None
+    ids: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.labels is not None and len(self.labels) != len(self.frames):
-            raise ValueError(f"{len(self.frames)} items but {len(self.labels)} labels")
+        for what, values in (("labels", self.labels), ("recordings", self.recordings), ("ids", self.ids or None)):
+            if values is not None and len(values) != len(self.frames):
+                raise ValueError(f"{len(self.frames)} items but {len(values)} {what}")
+
+
+class Term(Protocol):
+    """What is added to the cross-entropy of a batch while training, from the taps of its one forward pass."""
+
+    def __call__(self, signals: Mapping[str, Tensor], x: Tensor, lengths: Tensor, chosen: np.ndarray) -> Tensor:
+        """One number; `chosen` are the numbers of the batch's items on the training side."""
+        ...
 
 
 @dataclass
@@ -57,7 +72,8 @@ class FitResult:
     """What `fit` found.
 
     Attributes:
-        history: one row an epoch: epoch, learning_rate, train_loss, validation_loss, validation_uar, seconds.
+        history: one row an epoch: epoch, learning_rate, train_loss (cross-entropy), added_loss (where a term is added), validation_loss,
+            validation_uar, seconds.
         best_epoch: epoch whose weights the model now holds (1 is the first).
         best_score: its validation score: UAR in [0, 1], or the negative loss.
     """
@@ -164,6 +180,27 @@ def predict_logits(
     return np.stack(out)
 
 
+def by_recording(logits: np.ndarray, recordings: np.ndarray | None) -> np.ndarray:
+    """Logits of recordings: means over the segments of each.
+
+    Args:
+        logits: of items, shape (N, C).
+        recordings: number of the recording of each item, shape (N,); None where items are recordings.
+
+    Returns:
+        Shape (R, C), in the order of the numbers.
+
+    Example:
+        >>> by_recording(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 3.0]]), np.array([0, 0, 1])).tolist()
+        [[0.5, 0.5], [2.0, 3.0]]
+    """
+    if recordings is None:
+        return logits
+    sums = np.zeros((recordings.max() + 1, logits.shape[1]), logits.dtype)
+    np.add.at(sums, recordings, logits)
+    return sums / np.bincount(recordings)[:, None].astype(logits.dtype)
+
+
 def fit(
     model: nn.Module,
     train: Examples,
@@ -174,8 +211,11 @@ def fit(
     device: torch.device | str = "cpu",
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     by_length: bool = True,
+    term: Term | None = None,
 ) -> FitResult:
     """Train with Adam (L2 weight decay) and cross-entropy; keep the epoch that is best on validation.
+
+    Parameters that want no gradient stay as they are. Where items are segments, the validation UAR is that of recordings.
 
     Args:
         model: on `device`; called as `model(x, lengths) -> logits`. Holds the best epoch's weights afterwards. Its `after_epoch()`, if it
@@ -188,12 +228,14 @@ def fit(
         device: `cpu` or an accelerator.
         on_epoch: called with each new history row; an exception from it stops the run and leaves the checkpoint.
         by_length: False mixes lengths in a batch, in training and validation (leak `unmasked_padding`, whose networks count padding).
+        term: added to the loss of every training batch, never to that of validation; the model must have `signals(x, lengths)`.
 
     Returns:
         History and the best epoch.
 
     Raises:
-        ValueError: labels are missing, fewer than two training items, or the loss is not finite (names the epoch).
+        ValueError: labels are missing, or fewer than two training items.
+        DivergedError: a loss is not finite (names the epoch); it is a ValueError too.
 
     Differs from the paper: nothing it states. Sequences are padded inside length buckets instead of packed, the same numbers.
     """
@@ -201,7 +243,11 @@ def fit(
         raise ValueError("need labels, at least two training items and one validation item")
     apart = _memory_apart(model)
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=apart, foreach=None if apart else False
+        [p for p in model.parameters() if p.requires_grad],
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        fused=apart,
+        foreach=None if apart else False,
     )
     result, best = _resume(checkpoint, model, optimizer)
     lengths = np.array([len(f) for f in train.frames])
@@ -213,10 +259,12 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(training, epoch)
         plan = batches(lengths, training.batch_size, derive_seed(seed, "batches", epoch), by_length)
-        loss = _train_epoch(model, optimizer, train, labels, plan, device, training)
-        if not math.isfinite(loss):
-            raise ValueError(f"the training loss is {loss} in epoch {epoch + 1}: lower the learning rate or look for bad features")
-        row = {"epoch": epoch + 1, "learning_rate": learning_rate(training, epoch), "train_loss": loss}
+        losses = _train_epoch(model, optimizer, train, labels, plan, device, training, term)
+        for name, loss in losses.items():
+            if not math.isfinite(loss):
+                what = "training loss" if name == "train_loss" else "loss that is added to it"
+                raise DivergedError(f"the {what} is {loss} in epoch {epoch + 1}: lower the learning rate or look for bad features")
+        row = {"epoch": epoch + 1, "learning_rate": learning_rate(training, epoch), **losses}
         row |= _validate(model, validation, device, 0 if by_length else training.batch_size)
         row["seconds"] = time.perf_counter() - started
         result.history.append(row)
@@ -249,40 +297,56 @@ def _exhausted(result: FitResult, training: TrainingSpec) -> bool:
 
 
 def _train_epoch(
-    model: nn.Module,
+    model: Any,
     optimizer: torch.optim.Optimizer,
     train: Examples,
     labels: Tensor,
     plan: list[np.ndarray],
     device: torch.device | str,
     training: TrainingSpec,
-) -> float:
-    """Mean loss per item (not per batch: a short last batch would count as much as a full one)."""
+    term: Term | None,
+) -> dict[str, float]:
+    """Mean losses per item (not per batch: a short last batch would count as much as a full one)."""
     model.train()
-    total = 0.0
+    for frozen in (m for m in model.modules() if (own := list(m.parameters(recurse=False))) and not any(p.requires_grad for p in own)):
+        frozen.eval()  # running statistics of a frozen layer are weights too
+    total, added = 0.0, 0.0
     kind = torch.device(device).type
     for chosen in plan:
         x, lengths = padded([train.frames[i] for i in chosen], device)
+        more: Tensor | None = None
         with torch.autocast(kind, torch.bfloat16, enabled=training.mixed_precision and kind != "cpu"):
-            loss = functional.cross_entropy(model(x, lengths), labels[chosen].to(device))
+            if term is None:
+                logits = model(x, lengths)
+            else:
+                signals = model.signals(x, lengths)
+                logits, more = signals["logits"], term(signals, x, lengths, chosen)
+                del signals  # or every map would be kept until the gradients are done
+            loss = functional.cross_entropy(logits, labels[chosen].to(device))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss if more is None else loss + more).backward()
         optimizer.step()
         total += loss.item() * len(chosen)
-    return total / len(train.frames)
+        added += 0.0 if more is None else more.item() * len(chosen)
+    means = {"train_loss": total / len(train.frames)}
+    return means if term is None else means | {"added_loss": added / len(train.frames)}
 
 
 def _validate(model: nn.Module, validation: Examples, device: torch.device | str, batch_as_given: int) -> dict[str, float]:
     assert validation.labels is not None
     logits = predict_logits(model, validation.frames, device, batch_as_given)
     loss = functional.cross_entropy(torch.from_numpy(logits), torch.as_tensor(validation.labels)).item()
-    present = np.unique(validation.labels).tolist()
-    uar = metrics.uar(validation.labels, logits.argmax(axis=1), labels=present) if np.isfinite(logits).all() else math.nan
+    present, truth = np.unique(validation.labels).tolist(), validation.labels
+    if validation.recordings is not None:
+        logits, truth = by_recording(logits, validation.recordings), truth[np.unique(validation.recordings, return_index=True)[1]]
+    uar = metrics.uar(truth, logits.argmax(axis=1), labels=present) if np.isfinite(logits).all() else math.nan
     return {"validation_loss": loss, "validation_uar": uar}  # argmax finds a class even in NaN; such an epoch is never the best
 
 
-def _named_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, nn.Parameter, str]]:
+def _named_moments(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, str]]:
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         for moment in ("exp_avg", "exp_avg_sq", "step"):
             yield f"optimizer/{moment}/{name}", parameter, moment
 
@@ -291,7 +355,7 @@ def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, best: 
     """One file, written beside and moved into place: a kill leaves the old epoch or the new one, never half of one."""
     tensors = {f"model/{name}": value.contiguous() for name, value in model.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
-    tensors |= {key: optimizer.state[parameter][moment] for key, parameter, moment in _named_moments(model, optimizer)}
+    tensors |= {key: optimizer.state[parameter][moment] for key, parameter, moment in _named_moments(model)}
     state = {"history": result.history, "best_epoch": result.best_epoch, "best_score": result.best_score}
     with beside(path) as file:
         save_file(tensors, file, metadata={"state": json.dumps(state)})
@@ -304,7 +368,7 @@ def _resume(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimize
         state = json.loads(file.metadata()["state"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - a safetensors file is no mapping
     model.load_state_dict({key.removeprefix("model/"): value for key, value in tensors.items() if key.startswith("model/")})
-    for key, parameter, moment in _named_moments(model, optimizer):
+    for key, parameter, moment in _named_moments(model):
         value = tensors[key]
         optimizer.state[parameter][moment] = value if moment == "step" and parameter.device.type == "cpu" else value.to(parameter.device)
     best = {key.removeprefix("best/"): value for key, value in tensors.items() if key.startswith("best/")}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from sercore.data import corpora, names, own, synthetic
+from sercore.data import corpora, names, own
 from sercore.data.audio import decode, samples_id
 from sercore.data.card import Card, load_card
 from sercore.data.findings import CorpusReport, Count, Finding
@@ -78,7 +78,7 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True, sub
     Args:
         name: corpus, e.g. "ravdess", or one's own.
         root: its folder, in the layout of the official release (.wav or .flac); without it, `$SERCORE_CORPORA/<name>`. Not needed for
-            "synthetic", whose table is counted.
+            a synthetic one, whose table is counted.
         progress: show a progress bar on stderr while decoding.
         subset: the folder is known to hold a sample of the release, perhaps at another sampling rate: what is missing is a note.
 
@@ -90,8 +90,8 @@ def check_corpus(name: str, root: Path | None = None, progress: bool = True, sub
     Raises:
         CorpusError: no such corpus or folder, or nothing in the folder belongs to it.
     """
-    if name == "synthetic":
-        items = synthetic.read()
+    if name in corpora.CORPORA and corpora.CORPORA[name].render is not None:
+        items = corpora.CORPORA[name].read(Path())
         return _report(_Verdicts(load_card(name)), "", len(items), list(zip(items["emotion"], items["speaker"], strict=True)))
     if mine := own.find(name, root) if name not in corpora.CORPORA else None:
         return _check_own(name, mine, progress)

@@ -67,6 +67,7 @@ class CorpusEntry:
 
 CORPORA: dict[str, CorpusEntry] = {
     "synthetic": CorpusEntry("synthetic", lambda root: synthetic.read(), synthetic.waveform, synthetic.REVISION),
+    "synthetic_others": CorpusEntry("synthetic_others", lambda root: synthetic.read_others(), synthetic.waveform, synthetic.REVISION),
     "ravdess": CorpusEntry("ravdess", ravdess.read),
     "emodb": CorpusEntry("emodb", emodb.read),
     # One folder, three label maps: a corpus of its own for each leaves the canonical form of a run's spec, and so its name, as it is.

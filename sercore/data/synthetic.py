@@ -106,6 +106,25 @@ def read(root: Path | None = None, seed: int = 0, n_speakers: int = 8, repetitio
     return item_table(rows)
 
 
+def read_others() -> pd.DataFrame:
+    """The item table of a second corpus of the same kind: eight other speakers, four repetitions (224 rows), other draws.
+
+    What is pre-trained here has heard nobody of the first. Columns as `read`.
+
+    Example:
+        >>> table = read_others()
+        >>> len(table), table.speaker.nunique(), table.item_id[0]
+        (224, 8, 'synthetic_others/s11/anger_01')
+    """
+    table = read(seed=1, repetitions=4)
+    speaker = "s1" + table["speaker"].str[-1]
+    return table.assign(
+        item_id="synthetic_others/" + speaker + table["item_id"].str.removeprefix("synthetic/").str[3:],
+        source_id="synthetic_others/" + speaker + table["source_id"].str.removeprefix("synthetic/").str[3:],
+        speaker=speaker,
+    )
+
+
 def waveform(item: Mapping[str, Any] | pd.Series) -> tuple[NDArray[np.float32], int]:
     """Renders one row of the item table.
 

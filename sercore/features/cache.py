@@ -13,6 +13,7 @@ from sercore.data.audio import resample
 from sercore.data.corpora import Corpus
 from sercore.errors import CorpusError
 from sercore.features import cepstral, stft
+from sercore.features.segments import cut_forward
 from sercore.progress import bar
 from sercore.spec import FeatureSpec, digest, store_folder
 from sercore.writing import beside
@@ -31,7 +32,7 @@ def frames_of(samples: np.ndarray, sample_rate_hz: int, spec: FeatureSpec) -> np
         spec: what to compute.
 
     Returns:
-        Shape (T, d), float32.
+        Shape (T, d), float32; segments follow each other, `segment_frames` rows each (`segments_of` parts them).
 
     Raises:
         ValueError: the waveform is not mono, is empty, is longer than `pad_to_s`, or holds a value that is not finite.
@@ -49,9 +50,26 @@ def frames_of(samples: np.ndarray, sample_rate_hz: int, spec: FeatureSpec) -> np
         return stft.hann_magnitude(torch.from_numpy(samples)[None], sample_rate_hz, spec.window_ms, spec.hop_ms, power=spec.power)[
             0
         ].numpy()
+    if spec.segment_s:
+        pieces = torch.from_numpy(cut_forward(samples, round(spec.segment_s * sample_rate_hz)))
+        spectra = stft.stft_magnitude(pieces, sample_rate_hz, spec.window_ms, spec.hop_ms, frames=spec.segment_frames)
+        return spectra.flatten(0, 1).numpy()
     if spec.kind == "stft":
         return stft.stft_magnitude(torch.from_numpy(samples)[None], sample_rate_hz, spec.window_ms, spec.hop_ms)[0].numpy()
     return cepstral.mfcc_chroma(samples, sample_rate_hz, spec)
+
+
+def segments_of(frames: np.ndarray, spec: FeatureSpec) -> list[np.ndarray]:
+    """The segments of a recording's features, or the recording as the only one.
+
+    Args:
+        frames: of `frames_of`, shape (T, d).
+        spec: what they were computed with.
+
+    Returns:
+        Arrays of shape (segment_frames, d), views.
+    """
+    return [frames] if not spec.segment_frames else list(frames.reshape(-1, spec.segment_frames, frames.shape[1]))
 
 
 def _frames(corpus: Corpus, item: Mapping, spec: FeatureSpec) -> np.ndarray:

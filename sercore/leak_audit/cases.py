@@ -12,10 +12,11 @@ import pandas as pd
 from sercore.data.corpora import Corpus
 from sercore.data.splits import split_plan
 from sercore.errors import CorpusError, SpecError, SplitError, StoreError
-from sercore.experiment import load_corpus
+from sercore.experiment import fingerprint
 from sercore.leak_audit.split_table import read_table
+from sercore.prepare import load_corpus, table_of
 from sercore.results import load_all
-from sercore.spec import LEAKS, DataSpec, RunSpec
+from sercore.spec import LEAKS, RunSpec
 from sercore.store import RunStore
 
 _LOOKED_UP = ("source_id", "audio_id", "start_s", "end_s", "speaker", "emotion", "text")
@@ -35,6 +36,7 @@ class Case:
         copies: test items of which a copy trains.
         spec, corpus, record: where there is one; the record is a row of `runs.csv` for a published run.
         folder: of a run in the store.
+        roots: corpus name -> folder, for the corpora of parents.
     """
 
     what: str
@@ -48,6 +50,7 @@ class Case:
     corpus: Corpus | None = None
     record: Mapping[str, Any] | None = None
     folder: Path | None = None
+    roots: Mapping[str, Path] = field(default_factory=dict)
 
     def known(self, column: str) -> bool:
         """Does any item have a value in that column?"""
@@ -128,8 +131,7 @@ def _of_run(name: str, roots: Mapping[str, Path]) -> Case:
             "where it lies"
         )
     row, form = published[_only(named, name)]
-    form = {**form, "seed": int(row["seed"]), "split": {**form["split"], "fold": int(row["fold"])}}
-    spec = RunSpec.model_validate(form)
+    spec = RunSpec.of_group(form, int(row["fold"]), int(row["seed"]))
     return _of_spec(spec, "published", f"published run {row['run_id']} ({_in_words(spec)})", roots, row)
 
 
@@ -158,16 +160,24 @@ def _of_spec(
         if must_load:
             raise
         return _without_sides(bare, f"the recordings are not here ({error})")
-    if record is not None and corpus.fingerprint() != record.get("corpus_fingerprint", record["data_fingerprint"]):
+    if record is not None and not _same_recordings(spec, corpus, roots, record):
         return _without_sides(bare, f"the recordings of {corpus.name} here are not those of the run (another data fingerprint)")
-    items = corpus.items
-    if "level_filter" in spec.leaks:
-        items = items[corpus.peaks().to_numpy() > DataSpec(corpus=corpus.name).level_filter_peak]
-    plan = split_plan(items, spec.split, tuple(LEAKS))
+    items = table_of(spec, corpus)
+    plan = split_plan(items, spec.split, tuple(LEAKS), spec.data.task)
     if record is not None and plan.fingerprint != record["split_fingerprint"]:
         return _without_sides(bare, f"{spec.split.scheme} makes other sides today than when the run was done (another split fingerprint)")
     what = f"{what}: {_sizes(plan.sides)}"
-    return Case(what, kind, plan.sides, items.reset_index(drop=True), spec.leaks, "", plan.copies, spec, corpus, record, folder)
+    return Case(what, kind, plan.sides, items.reset_index(drop=True), spec.leaks, "", plan.copies, spec, corpus, record, folder, roots)
+
+
+def _same_recordings(spec: RunSpec, corpus: Corpus, roots: Mapping[str, Path], record: Mapping[str, Any]) -> bool:
+    """Whether the corpus is that of the run; a published run with parents has one fingerprint of all their corpora."""
+    if "corpus_fingerprint" in record or not spec.parents:
+        return corpus.fingerprint() == record.get("corpus_fingerprint", record["data_fingerprint"])
+    try:
+        return fingerprint(spec, corpus, roots) == record["data_fingerprint"]
+    except CorpusError:
+        return False
 
 
 def _without_sides(case: Case, why: str) -> Case:

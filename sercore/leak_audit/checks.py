@@ -11,9 +11,11 @@ from scipy.stats.contingency import association
 
 from sercore.data.items import EMOTIONS
 from sercore.data.overlaps import COLUMNS, Overlap, overlaps, permitting_leak
+from sercore.errors import CorpusError
 from sercore.leak_audit import fitted
 from sercore.leak_audit.cases import Case
 from sercore.leak_audit.outcome import FOUND, NOT_FOUND, Found, Outcome, unchecked
+from sercore.pretraining import heard_before
 from sercore.spec import LEAKS
 
 
@@ -119,6 +121,24 @@ def _confounded(case: Case) -> Outcome:
     return Outcome.of(found, strength)
 
 
+def _pretraining(case: Case) -> Outcome:
+    """What the runs that a run starts from, or is kept unlike, have heard of its test side."""
+    if case.spec is None:
+        return unchecked("a split table says nothing of pre-training")
+    if not case.spec.parents:
+        return Outcome(NOT_FOUND, "the run starts from no other and is kept unlike none")
+    if not case.sides or case.corpus is None:
+        return unchecked(case.unknown or "the recordings are not there")
+    try:
+        found = heard_before(case.spec, case.corpus, case.sides["test"], case.roots)
+    except CorpusError as error:
+        return unchecked(f"{error}")
+    declared = "pretraining_overlap" if "pretraining_overlap" in case.declared else ""
+    say = "{} has heard {} test recordings, speakers {}"
+    told = [Found(say.format(h.parent, len(h.item_ids), ", ".join(h.speakers) or "of its own"), h.item_ids, declared) for h in found]
+    return Outcome.of(told, f"{len(case.spec.parents)} runs looked at")
+
+
 def _not_there(case: Case) -> Outcome:
     """Declared leaks of the recordings that are not in the sides: the declaration says more than is done."""
     if not case.declared:
@@ -156,11 +176,12 @@ CHECKS: tuple[Check, ...] = (
     Check("global_normaliser", "feature statistics from more than the training side", fitted.normaliser),
     Check("validation_is_test", "the epoch is chosen on the test side", fitted.epoch),
     Check("tuned_on_test", "hyper-parameters are chosen on the test side", fitted.search),
+    Check("pretraining_overlap", "pre-training has heard the test side", _pretraining),
     *(
         Check(leak, LEAKS[leak], partial(_only_declared, leak=leak))
         for leak in LEAKS
         if leak not in ("speaker_overlap", "source_overlap", "duplicate_audio", "validation_speakers")
-        and leak not in ("global_normaliser", "validation_is_test", "tuned_on_test")
+        and leak not in ("global_normaliser", "validation_is_test", "tuned_on_test", "pretraining_overlap")
     ),
     Check("class_map", "labels outside the map, or classes that are tested and never trained", _class_map),
     Check("speaker_label", "a label that the voice alone gives away in training", _confounded, reported=True),

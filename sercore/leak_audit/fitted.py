@@ -12,9 +12,9 @@ from sercore import tune
 from sercore.errors import CorpusError
 from sercore.experiment import BASELINES
 from sercore.features.cache import corpus_features
-from sercore.features.normaliser import Normaliser
 from sercore.leak_audit.cases import Case
 from sercore.leak_audit.outcome import FOUND, NOT_FOUND, Found, Outcome, unchecked
+from sercore.prepare import fitted
 from sercore.results import load_all
 from sercore.store import RunStore
 
@@ -38,8 +38,8 @@ def normaliser(case: Case) -> Outcome:
         features = corpus_features(case.corpus, case.spec.features)
     except (OSError, SafetensorError, CorpusError) as error:
         return unchecked(f"{error}")
-    train = Normaliser.fit([features[i] for i in (*case.sides["train"], *case.copies)])
-    whole = Normaliser.fit([features[i] for i in case.items["item_id"]])
+    train = fitted(case.spec.features, [features[i] for i in (*case.sides["train"], *case.copies)])
+    whole = fitted(case.spec.features, [features[i] for i in case.items["item_id"]])
     here, there = (float(np.max(np.abs(stored["normaliser.mean"] - one.mean) / one.deviation)) for one in (train, whole))
     if here <= _EQUAL:
         return Outcome(NOT_FOUND, f"the stored means are those of the training side (largest difference {here:.1e} deviations)")

@@ -40,7 +40,7 @@ class Selector:
     is one of STATISTICS. A fact names a `check` instead.
 
     Attributes:
-        settings, reference_settings: what tells runs of one system apart (`sercore.spec.ModelSpec.settings`), empty where all are its own.
+        settings, reference_settings: what tells runs of one system apart (`sercore.spec.RunSpec.settings`), empty where all are its own.
         reference: the system that a gain is over; for a mean, the one whose published value it is compared to.
         label: class of a recall or confusion; factor of a branch; beginning of the ids of the cells that a mean gain is over.
         predicted: class that `label` was taken for.

@@ -23,7 +23,7 @@ def label(system: str, settings: str = "") -> str:
 
     Args:
         system: of MODELS or BASELINES.
-        settings: as `sercore.spec.ModelSpec.settings` writes them.
+        settings: as `sercore.spec.RunSpec.settings` writes them.
 
     Example:
         >>> label("reslstm_sa_h64"), label("majority_class")

@@ -19,9 +19,9 @@ from sercore.data.items import item_table
 from sercore.data.overlaps import KINDS
 from sercore.data.splits import SplitPlan, make_plan, n_folds, split_plan
 from sercore.errors import LeakError
-from sercore.experiment import load_corpus
 from sercore.ledger.measurements import Measurements
 from sercore.pages.tables import compact
+from sercore.prepare import load_corpus
 from sercore.provenance import Table
 from sercore.results import Results, collect
 from sercore.spec import LEAKS, PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec

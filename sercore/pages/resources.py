@@ -100,7 +100,7 @@ def _again(results: Results, group: str, parameters: int, frames: dict[str, int]
 @lru_cache(maxsize=64)
 def _counted(form: str, n_classes: int, n_frames: int) -> dict[str, int]:
     plain = json.loads(form)
-    spec = RunSpec.model_validate({**plain, "split": {**plain["split"], "fold": 0}})
+    spec = RunSpec.of_group(plain, 0)
     with torch.random.fork_rng(devices=[]):
         model = models.build_for(spec, spec.features.dimensions, n_classes, n_frames)
     row = resources.count(model, resources.silence(n_frames, spec.features.dimensions)).row()

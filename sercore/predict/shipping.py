@@ -20,7 +20,7 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 import sercore
-from sercore import experiment, metrics, signals
+from sercore import experiment, metrics, prepare, signals
 from sercore.data.corpora import Corpus
 from sercore.data.splits import SCHEMES
 from sercore.errors import StoreError
@@ -84,7 +84,7 @@ def ship(
         raise StoreError(f"no recipe is written for a shipped model {name!r}; known: {', '.join(RECIPES)}")
     recipe, store, folder = RECIPES[name], store or RunStore(), folder or SHIPPED
     corpus_name = recipe.group.partition(".")[0]
-    corpus = experiment.load_corpus(corpus_name, str(roots.get(corpus_name, "")))
+    corpus = prepare.load_corpus(corpus_name, str(roots.get(corpus_name, "")))
     records = _published(recipe, store, str(roots.get(corpus_name, "")))
     work = folder / f".{name}.{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
@@ -231,7 +231,7 @@ def _cross_corpus(trained: Trained, own: str, beside: Path | None) -> list[dict[
     for name in sorted({recipe.group.partition(".")[0] for recipe in RECIPES.values()} - {own}):
         if beside is None or not (beside / name).is_dir():
             continue
-        corpus = experiment.load_corpus(name, str(beside / name))
+        corpus = prepare.load_corpus(name, str(beside / name))
         shared = [label for label in trained.labels if label in set(corpus.items["emotion"])]
         items = corpus.items[corpus.items["emotion"].isin(shared)]
         frames = [frames_for(trained, *corpus.waveform(row)) for row in bar(items.to_dict("records"), label=f"emotions of {name}")]

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import nn
 
-from sercore import experiment, signals
+from sercore import experiment, prepare, signals
 from sercore.data.card import Card, card_names, load_card
 from sercore.data.corpora import Corpus
 from sercore.data.items import EMOTIONS
@@ -163,7 +163,7 @@ def _from_store(run_id: str, roots: Mapping[str, str | Path], store: RunStore) -
     network, spec, labels = _network(run_id, 0, store, None)
     network = replace(network, fold=spec.split.fold)
     try:
-        corpus = experiment.load_corpus(spec.data.corpus, str(roots.get(spec.data.corpus, "")))
+        corpus = prepare.load_corpus(spec.data.corpus, str(roots.get(spec.data.corpus, "")))
     except CorpusError as error:
         if (own := spec.data.corpus) not in card_names():
             raise StoreError(f"run {run_id} was trained on {own!r}, a corpus of one's own: give --root {own}=DIR ({error})") from error

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import yaml
 
-from sercore.experiment import corpus_of, identify
+from sercore.experiment import identify
+from sercore.prepare import corpus_of
 from sercore.spec import RunSpec
 from sercore.store import RunStore
 from tests.corpus_trees import write_sound

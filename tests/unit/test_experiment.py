@@ -36,12 +36,12 @@ def home(tmp_path_factory):
 def corpus(home):
     whole = corpora.load("synthetic")
     part = replace(whole, items=whole.items.groupby(["speaker", "emotion"]).head(2).reset_index(drop=True)).with_audio_ids()
-    experiment.load_corpus.cache_clear()
+    prepare.load_corpus.cache_clear()
     original = experiment.corpora.load
     experiment.corpora.load = lambda *args, **kwargs: part
     yield part
     experiment.corpora.load = original
-    experiment.load_corpus.cache_clear()
+    prepare.load_corpus.cache_clear()
 
 
 def spec(**changes):
@@ -173,7 +173,7 @@ def test_two_processes_on_one_run_are_refused(corpus, tmp_path):
 KILLED = """
 import sys
 from dataclasses import replace
-from sercore import experiment, train
+from sercore import experiment, prepare, train
 from sercore.data import corpora
 load = corpora.load
 def small(*args):
@@ -198,7 +198,7 @@ def test_killed_run_resumes_and_ends_like_an_uninterrupted_one(corpus, home, tmp
     monkeypatch.setenv("SERCORE_STORE", str(tmp_path / "s"))
     (tmp_path / "s").mkdir()
     os.symlink(home / "cache", tmp_path / "s" / "cache")
-    experiment.load_corpus.cache_clear()
+    prepare.load_corpus.cache_clear()
     whole = spec(training={"epochs": 4, "learning_rate": 5e-3, "batch_size": 16})
     process = subprocess.Popen([sys.executable, "-c", KILLED, whole.model_dump_json(), "60"], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline().strip() == "epoch"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sercore import experiment, grids, multi_time_scale_grid, publication, signals, tune
+from sercore import experiment, grids, multi_time_scale_grid, prepare, publication, signals, tune
 from sercore.errors import SpecError
 from sercore.features import cache
 from sercore.layers.kernel_scales import SCALE_SETS
@@ -96,7 +96,7 @@ def test_a_finished_network_is_read_back(tiny):
 def test_the_search_tries_every_weight_once_and_its_choice_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("SERCORE_STORE", str(tmp_path))
     spec = specs("synthetic", "quick", systems=["a1"], folds=1)[0]
-    corpus = experiment.load_corpus("synthetic")
+    corpus = prepare.load_corpus("synthetic")
     trials = tune.tune(spec, corpus, epochs=1, folds=(0,))
     assert sorted(trials["weight_decay"]) == sorted(tune.L2_WEIGHTS)
     chosen = tune.best_parameters(trials, tune.study_name(spec))

@@ -33,7 +33,7 @@ def pooled_uar(corpus, system, folds, scheme="speakers_4", leaks=()):
     """UAR of the pooled test predictions of some folds, one seed."""
     shop, tables = RunStore(), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "load_corpus", lambda *_: corpus)
+        patch.setattr(prepare, "load_corpus", lambda *_: corpus)
         for fold in folds:
             part = {"data": {"corpus": "synthetic"}, "split": {"scheme": scheme, "fold": fold}, "leaks": leaks}
             spec = RunSpec.model_validate({**part, "model": {"name": system}, "training": TRAINING})

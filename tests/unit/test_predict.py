@@ -12,7 +12,7 @@ import soundfile
 from scipy.special import softmax
 from typer.testing import CliRunner
 
-from sercore import experiment, signals
+from sercore import experiment, prepare, signals
 from sercore.__main__ import app
 from sercore.data import corpora, synthetic
 from sercore.data.card import load_card
@@ -32,7 +32,7 @@ def world(tmp_path_factory):
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("SERCORE_STORE", str(folder))
         corpus = corpora.Corpus("synthetic", None, synthetic.read(repetitions=1), load_card("synthetic")).with_audio_ids()
-        for module in (experiment, signals):
+        for module in (prepare, signals):
             patch.setattr(module, "load_corpus", lambda name, root="": corpus)
         patch.setattr(experiment, "_code_state", lambda: ("c0ffee", True))
         specs = [
@@ -261,7 +261,7 @@ def test_without_training_recordings_novelty_is_not_judged_and_it_is_said(world,
     def missing(name, root=""):
         raise CorpusError("no such folder")
 
-    monkeypatch.setattr(experiment, "load_corpus", missing)
+    monkeypatch.setattr(prepare, "load_corpus", missing)
     run = world["records"][0]["run_id"]
     assert "novelty is not judged" in sercore(run, voice).stdout
     (answer,) = json.loads(sercore(run, voice, "--json").stdout)["recordings"]

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sercore import experiment, signals
+from sercore import experiment, prepare, signals
 from sercore.data import corpora, synthetic
 from sercore.data.card import load_card
 from sercore.errors import StoreError
@@ -21,7 +21,7 @@ def runs(tmp_path_factory):
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("SERCORE_STORE", str(folder))
         corpus = corpora.Corpus("synthetic", None, synthetic.read(repetitions=2), load_card("synthetic")).with_audio_ids()
-        for module in (experiment, signals):
+        for module in (prepare, signals):
             patch.setattr(module, "load_corpus", lambda name, root="": corpus)
         specs = [
             RunSpec(

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from sercore.spec import PAPER_LEAKS, DataSpec, FeatureSpec, ModelSpec, RunSpec, ScaleSpec, SplitSpec, digest, run_id
+from sercore.spec import PAPER_LEAKS, AntiTransferSpec, DataSpec, FeatureSpec, ModelSpec, RunSpec, ScaleSpec, SplitSpec, digest, run_id
 
 
 def spec(**changes):
@@ -78,7 +78,11 @@ def test_fields_added_later_leave_older_names_alone():
         spec(features=FeatureSpec(kind="hann_stft", power=2 / 3)),
         spec(features=FeatureSpec(kind="hann_stft", pad_to_s=9)),
         spec(features=FeatureSpec(kind="hann_stft", normaliser="scalar")),
-        spec(parents=(plain,)),
+        spec(parents=(plain,), model=ModelSpec(name="a1", initial_weights="parent")),
+        spec(parents=(plain,), model=ModelSpec(name="a1", initial_weights="parent"), following=(0,)),
+        spec(parents=(plain,), model=ModelSpec(name="a1", initial_weights="parent_features", frozen_until="conv_1")),
+        spec(parents=(plain,), anti_transfer=AntiTransferSpec(taps=("conv_1",))),
+        spec(features=FeatureSpec(kind="stft", segment_s=4, segment_frames=512)),
         spec(data=DataSpec(corpus="synthetic", level_filter_peak=0.005)),
     ]
     names = {run_id(one, "data", {}) for one in changed}

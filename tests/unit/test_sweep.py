@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from sercore import initial_weights, models
 from sercore.__main__ import app
 from sercore.errors import CorpusError, SpecError, StoreError
-from sercore.experiment import identify, load_corpus, run_one
+from sercore.experiment import identify, run_one
 from sercore.failures import in_words, kind_of
 from sercore.forecast import forecast, sliced
 from sercore.grids import chapter_specs
+from sercore.prepare import load_corpus
 from sercore.spec import RunSpec
 from sercore.store import RunStore
 from sercore.sweep import FAILURE_COLUMNS, Job, attempt, run_all
