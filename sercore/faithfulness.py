@@ -126,7 +126,7 @@ def deletion_and_insertion(
             rank, behind, n = _ranks(one.to(x.device), x, lengths)
             for step in range(steps + 1):
                 first = rank * steps < step * n  # whole numbers: no cell is lost to rounding
-                for curve, kept in zip(CURVES, (~first | behind, first | behind), strict=True):
+                for curve, kept in zip(CURVES, (~first, first | behind), strict=True):
                     found = scores(score, model(x * kept, lengths)).tolist()
                     rows += [(item, curve, order, number, step / steps, value) for item, value in enumerate(found)]
     table = pd.DataFrame(rows, columns=["item", "curve", "order", "draw", "fraction", "score"])

@@ -37,16 +37,16 @@ def images(fig) -> dict[str, object]:
 
 
 def test_all_maps_have_one_scale_and_the_axes_of_the_recording(drawn):
-    views = [View("baseline", "yes", at((5, 3)), 0.25), View("dual", "no", at((20, 8), height=40.0))]
+    views = [View("baseline", "yes", at((5, 3)), 0.25), View("dual", "no", at((20, 8), height=40.0)), View("dead", "no", at())]
     figures.maps(recording(), views, item="a", hop_s=HOP_S, bin_hz=BIN_HZ)
     shown = images(drawn[0])
-    assert list(shown) == ["recording", "baseline\nyes, p = 0.25; peak 1", "dual\nno; peak 40"]
+    assert list(shown) == ["recording", "baseline\nyes, p = 0.25; peak 1", "dual\nno; peak 40", "dead\nno; peak 0"]
     for title, image in shown.items():
         assert image.get_extent() == pytest.approx((-0.01, 1.99, -0.125, 9.875))
         assert image.get_array().shape == (40, 100)
         if title != "recording":
             assert image.get_clim() == (0, 1)
-            assert image.get_array().max() == pytest.approx(1)
+            assert image.get_array().max() == pytest.approx(0 if "dead" in title else 1)
     assert drawn[0].get_supxlabel() == "time (s)"
     assert drawn[0].get_supylabel() == "frequency (kHz)"
     bars = {ax.get_xlabel().split()[0] for panel in drawn[0].axes for ax in panel.child_axes}
