@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from sercore import multi_time_scale_grid, tune
+from sercore import anti_transfer_grid, multi_time_scale_grid, tune
 from sercore.conditions import CONDITIONS
 from sercore.data.splits import DEFAULT_SCHEME
 from sercore.errors import SpecError, StoreError
@@ -31,6 +31,7 @@ PROMISED = {
     "reslstm_sa": FULL_SEEDS,
     "price_of_leaks": {(corpus, condition): 5 for corpus in ("ravdess", "emodb") for condition in CONDITIONS},
     "ch04_multi_time_scale": multi_time_scale_grid.PROMISED,
+    "ch05_anti_transfer": anti_transfer_grid.PROMISED,
 }
 FULL_FOLDS = 5
 
@@ -137,6 +138,7 @@ GRIDS: dict[str, Callable[..., list[RunSpec]]] = {
     "reslstm_sa": reslstm_sa,
     "price_of_leaks": price_of_leaks,
     "ch04_multi_time_scale": multi_time_scale_grid.specs,
+    "ch05_anti_transfer": anti_transfer_grid.specs,
 }
 
 
@@ -159,7 +161,7 @@ def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path
         search: False refuses to run one.
 
     Returns:
-        Specs in the same order; baselines unchanged.
+        Specs in the same order; baselines, and systems whose values are all published, unchanged.
 
     Raises:
         StoreError: a search is missing and `search` is False.
@@ -167,7 +169,7 @@ def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path
     published, chosen = published_trials(chapter), {}
     for spec in specs:
         name = tune.study_name(spec)
-        if spec.model.name in BASELINES or name in chosen:
+        if spec.model.name in BASELINES or name in chosen or not tune.search_of(spec).trials:
             continue
         trials, wanted = tune.trial_table(name), tune.search_of(spec).trials
         if len(trials) < wanted and (published["study"] == name).any():
@@ -179,7 +181,9 @@ def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path
             with bar(total=wanted, label=f"search {name}", unit="trial") as shown:
                 trials = tune.tune(tune.searched(spec), corpus, on_trial=partial(_show, shown))
         chosen[name] = tune.best_parameters(trials, name)
-    return [spec if spec.model.name in BASELINES else tune.with_parameters(spec, chosen[tune.study_name(spec)] or {}) for spec in specs]
+    return [
+        tune.with_parameters(spec, chosen.get(tune.study_name(spec)) or {}) if spec.model.name not in BASELINES else spec for spec in specs
+    ]
 
 
 def _show(shown: tqdm, done: int, value: float) -> None:

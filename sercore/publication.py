@@ -72,7 +72,11 @@ def finished_results(
     records = finished_runs(specs, roots)
     if not records:
         raise StoreError(f"no seed of the full grid of {chapter} is finished in all folds; {'; '.join(left_out) or 'run it first'}")
-    studies = {tune.study_name(spec): tune.search_of(spec).trials for spec in specs if spec.model.name not in BASELINES}
+    studies = {
+        tune.study_name(spec): tune.search_of(spec).trials
+        for spec in specs
+        if spec.model.name not in BASELINES and tune.search_of(spec).trials
+    }
     results = collect(chapter, records, profile="full")
     extras = {**results.extras, "trials": _trials(chapter, studies)}
     for name, made in (("embeddings", _embeddings), ("scales", _scales)):
@@ -88,7 +92,7 @@ def _scales(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> 
 
     One recording of each speaker and class is heard; rows of groups that are not published now are kept as they are.
     """
-    networks = results.of(system=list(models.SPECTROGRAM))
+    networks = results.of(system=[name for name in models.SPECTROGRAM if name not in models.BACKBONES])
     first = replace(networks, runs=networks.runs[networks.runs["seed"].eq(0)])
     if first.runs.empty:
         return {}

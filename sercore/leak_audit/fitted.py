@@ -87,6 +87,8 @@ def search(case: Case) -> Outcome:
         return _declared_or(declared, "a split table says nothing of a search", case)
     if case.spec.model.name in BASELINES:
         return Outcome(NOT_FOUND, "the system has no searched hyper-parameters")
+    if not tune.search_of(case.spec).trials:
+        return Outcome(NOT_FOUND, "every value is the publication's; none is searched")
     spec = case.spec
     values = {**spec.training.model_dump(), "dropout": spec.model.dropout}
     searches = tune.study_name(spec.model_copy(update={"leaks": ()})).removesuffix("validation")

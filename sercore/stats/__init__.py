@@ -27,6 +27,7 @@ from sercore.stats.significance import (  # noqa: F401  (one address for all of 
     detectable_difference,
     holm,
     max_t,
+    max_t_intervals,
     non_inferiority,
     sign_flip,
     wilcoxon,

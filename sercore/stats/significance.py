@@ -165,6 +165,45 @@ def max_t(differences: ArrayLike, flips: int = 20000, seed: int = 0) -> MaxT:
     return MaxT(p, exact)
 
 
+def max_t_intervals(differences: ArrayLike, level: float = 0.95, flips: int = 20000, seed: int = 0) -> NDArray[np.float64]:
+    """Intervals of many mean differences on the same speakers that hold all together, whatever their correlation.
+
+        m_j -/+ c s_j / sqrt(n),    c = `level` quantile of max_j |t_j|,  t_j = Student's t of e_i (d_ij - m_j),  e_i = -1 or 1
+
+    Symbols: d_ij = difference of speaker i in comparison j; m_j, s_j = its mean and standard deviation (n - 1). Signs are flipped for all
+    comparisons of a speaker together (a studentised wild bootstrap), so that comparisons that go together cost little.
+
+    Args:
+        differences: shape (n speakers, m comparisons), in any unit.
+        level: in (0, 1).
+        flips: sampled sign patterns where there are more than 20 speakers.
+        seed: of that sampling.
+
+    Returns:
+        Shape (m, 2), low and high in the unit of the differences; NaN for all where there are fewer than three speakers. With fewer than
+        six there are too few patterns of signs for the level, and the intervals are too narrow.
+
+    Raises:
+        ValueError: not a finite table, or a level outside (0, 1).
+
+    Example:
+        >>> max_t_intervals([[1.0, 2.0], [2.0, 2.0], [3.0, 2.0]]).round(2).tolist()
+        [[0.85, 3.15], [2.0, 2.0]]
+    """
+    d = np.asarray(differences, dtype=float)
+    if d.ndim != 2 or d.size == 0 or not np.isfinite(d).all() or not 0 < level < 1:
+        raise ValueError(f"max_t_intervals needs a finite table of speakers by comparisons and a level in (0, 1), got {d.shape}, {level}")
+    n = d.shape[0]
+    if n < 3:
+        return np.full((d.shape[1], 2), np.nan)
+    mean, error = d.mean(axis=0), d.std(axis=0, ddof=1) / np.sqrt(n)
+    unit = np.divide(d - mean, error * np.sqrt(n * (n - 1)), out=np.zeros_like(d), where=error > 0)  # sums of squares of 1
+    sums = np.concatenate([signs @ unit for signs in _sign_patterns(n, flips, seed)])
+    largest = np.max(np.abs(sums) * np.sqrt((n - 1) / np.maximum(n - sums**2, 1e-12)), axis=1)
+    half = np.quantile(largest, level, method="higher") * error
+    return np.stack([mean - half, mean + half], axis=1)
+
+
 def non_inferiority(differences: ArrayLike, margin: float) -> Test:
     """Is the new system worse than the reference by less than `margin`? One-sided exact sign-flip of (difference + margin).
 

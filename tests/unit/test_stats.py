@@ -347,3 +347,19 @@ def test_detectable_difference_shrinks_with_speakers_and_is_infinite_for_one():
 def test_tests_refuse_what_is_not_a_row_of_finite_differences(test, bad):
     with pytest.raises(ValueError, match="finite"):
         test(bad)
+
+
+def test_max_t_intervals_hold_together_and_are_wider_than_one_alone():
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(200):
+        d = rng.normal(size=(10, 1)) + 0.7 * rng.normal(size=(10, 13))  # 13 layers on the same ten speakers: no true difference
+        low, high = stats.max_t_intervals(d).T
+        held.append(bool(((low <= 0) & (high >= 0)).all()))
+    assert 0.90 <= np.mean(held) <= 0.99
+    one = stats.max_t_intervals(d[:, :1])
+    assert (np.diff(stats.max_t_intervals(d)[0]) > np.diff(one[0])).all()
+    assert np.allclose(stats.max_t_intervals(np.repeat(d[:, :1], 5, axis=1)), np.repeat(one, 5, axis=0)), "copies cost nothing"
+    assert np.isnan(stats.max_t_intervals(d[:2])).all()
+    with pytest.raises(ValueError, match="level"):
+        stats.max_t_intervals(d, level=1)

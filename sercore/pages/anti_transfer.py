@@ -1,0 +1,296 @@
+"""What the pages of anti-transfer say: the answer, what is transferred against nothing and against the control, losses, layers, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sercore import ledger, provenance, stats
+from sercore.anti_transfer_grid import METHODS, PROMISED, SIZES, Transfer, transfer_of
+from sercore.ledger.measurements import Comparison, Measurements, speaker_differences
+from sercore.ledger.rule import MIN_SEEDS, MIN_SPEAKERS
+from sercore.models import BACKBONES
+from sercore.pages.overview import STORED, Source
+from sercore.pages.tables import compact
+from sercore.provenance import Origin, Table
+from sercore.results import Results
+from sercore.spec import RunSpec
+from sercore.stats import Metric
+
+METRICS: tuple[Metric, ...] = ("uar", "accuracy")
+_KEYS = ["corpus", "task", "system", "variant", "protocol", "split"]
+#: method -> what it is compared with beside `none`: the control that tells the orthogonal task from any other network.
+_CONTROL = {"at": "at_random", "at_inverse": "at_random", "dual": "at"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A group of runs of the grid, with what it transfers and its specification (fold 0)."""
+
+    group: pd.Series
+    transfer: Transfer
+    spec: RunSpec
+
+
+@dataclass(frozen=True)
+class Against:
+    """A group beside another one of the same corpus, network and protocol, over the same speakers."""
+
+    row: Row
+    reference: Row
+    by_metric: dict[Metric, Comparison]
+
+
+def rows_of(results: Results) -> list[Row]:
+    """The networks among the groups, in their order."""
+    found = []
+    for group in results.groups.itertuples(index=False):
+        if group.system in BACKBONES and group.group in results.specs:
+            spec = RunSpec.of_group(results.specs[str(group.group)], 0)
+            found.append(Row(pd.Series(group._asdict()), transfer_of(spec), spec))
+    return found
+
+
+def compared(results: Results, with_control: bool = True) -> list[Against]:
+    """Every group against the one that transfers nothing, and anti-transfer against its control, where both have the same speakers.
+
+    Args:
+        results: rows of the chapter.
+        with_control: add the comparisons with the control.
+    """
+    data, rows, found = Measurements(results), rows_of(results), []
+    for row in rows:
+        for reference in _references(row, rows, with_control):
+            sides = [data.cube(one.group["group"]) for one in (row, reference)]
+            if sides[0].speakers == sides[1].speakers and len(sides[0].speakers) > 1:
+                by_metric = {metric: data.compare(row.group, reference.group, metric) for metric in METRICS}
+                found.append(Against(row, reference, by_metric))
+    return found
+
+
+def _references(row: Row, rows: Sequence[Row], with_control: bool) -> Iterator[Row]:
+    wanted = ["none", _CONTROL.get(row.transfer.method, "")] if with_control else ["none"]
+    for other in rows:
+        same = (other.group[_KEYS] == row.group[_KEYS]).all() and other.spec.model.width == row.spec.model.width
+        same = same and other.spec.features == row.spec.features and other.spec.training == row.spec.training
+        if same and other is not row and other.transfer.method in wanted and other.transfer.tap in ("", row.transfer.tap):
+            yield other
+
+
+def in_words(transfer: Transfer) -> str:
+    """What is transferred, in few words for a cell.
+
+    Example:
+        >>> in_words(Transfer("at", "conv_5", "speaker of ravdess"))
+        'anti-transfer at conv_5 against speaker of ravdess'
+    """
+    tap, tasks = transfer.tap, transfer.tasks
+    said = {
+        "none": "nothing",
+        "wi": f"weights of {tasks}",
+        "wi_frozen": f"weights of {tasks}, frozen up to {tap}",
+        "at": f"anti-transfer at {tap} against {tasks}",
+        "at_random": f"anti-transfer at {tap} against a random network",
+        "at_inverse": f"inverse beta at {tap}: kept like {tasks}",
+        "at_wi": f"weights of, and anti-transfer at {tap} against, {tasks}",
+        "dual": f"dual anti-transfer at {tap}: {tasks}",
+    }[transfer.method]
+    more = [f"beta {transfer.beta:g}"] if abs(transfer.beta) != 1 else []
+    more += [transfer.aggregation.replace("_", " ")] if transfer.aggregation != "gram" else []
+    more += ["sigmoid MSE"] if transfer.measure != "squared_cosine" else []
+    return f"{said} ({', '.join(more)})" if more else said
+
+
+def methods_table() -> Table:
+    """What is transferred, in words: the names of the chapter's parameter `methods`."""
+    rows = [{"method": name, "what is transferred": said} for name, said in METHODS.items()]
+    return compact(rows, "Methods", "at-methods", ("method",), provenance.of_files("sercore/anti_transfer_grid.py"))
+
+
+def answer(shown: Sequence[Source], corpora: Sequence[str] = ("emodb",)) -> str:
+    """One line for the chapter's head: anti-transfer against nothing and against the control, strict, from stored full rows only.
+
+    Where a corpus has none the line says `Not run`, and never takes a quick run in its place.
+    """
+    kept = next((source.results for source in shown if source.origin == STORED), None)
+    said = []
+    for corpus in corpora:
+        found = [] if kept is None else compared(kept.of(corpus=corpus, protocol="strict", variant="definition", profile="full"))
+        mine = [a for a in found if a.row.transfer.method == "at"]
+        said.append(_sentence(mine, corpus) if mine else f"Not run in full on {corpus}.")
+    return " ".join(said)
+
+
+def _sentence(found: Sequence[Against], corpus: str) -> str:
+    first = found[0]
+    one = first.by_metric["uar"]
+    group = first.row.group
+    extent = f"{int(group['n_items'])} recordings, {one.n_speakers} speakers, {int(group['folds'])} folds, {one.n_seeds} seeds"
+    parts = []
+    for against in found:
+        c = against.by_metric["uar"]
+        other = "a network that is kept unlike a random one" if against.reference.transfer.method == "at_random" else "one without transfer"
+        parts.append(f"against {other} ({100 * c.reference_score:.1f} %) {points(c)} points: {finding(c)}")
+    size = size_of(first.row.spec)
+    what = in_words(first.row.transfer)
+    return f"On {corpus} ({extent}, strict; {size}) {what} has a UAR of {100 * one.score:.1f} %; {'; '.join(parts)}."
+
+
+def size_of(spec: RunSpec) -> str:
+    """The size of a network and its input in words; `reduced size` where it is not the thesis'."""
+    width, features = spec.model.width, spec.features
+    bins = round(features.window_ms * (features.sample_rate_hz or 16000) / 2000)
+    said = f"{features.segment_frames} x {bins} inputs, width {width:g}"
+    return said if width == 1 and (features.sample_rate_hz, features.hop_ms) == SIZES["whole"] else f"reduced size: {said}"
+
+
+def finding(c: Comparison) -> str:
+    """What a comparison shows, in words: higher, lower, no difference shown, or not decidable and why."""
+    low, high = c.difference.low, c.difference.high
+    if c.n_speakers < MIN_SPEAKERS or c.n_seeds < MIN_SEEDS:
+        return "not decidable (too few speakers or seeds)"
+    if not c.decidable:
+        return f"not decidable (only {100 * c.detectable:.1f} points or more would be found)"
+    return "higher" if low > 0 else "lower" if high < 0 else "no difference shown"
+
+
+def points(c: Comparison) -> str:
+    """A difference with its interval, in points.
+
+    Args:
+        c: of two groups.
+    """
+    return f"{100 * c.difference.estimate:+.1f} [{100 * c.difference.low:+.1f}, {100 * c.difference.high:+.1f}]"
+
+
+def pairs(shown: Sequence[Source]) -> Table:
+    """Each method minus nothing, and anti-transfer minus its control; p corrected by Holm inside corpus, network and metric.
+
+    A row says `not run` for each promised corpus of which nothing is stored.
+    """
+    rows: list[dict[str, Any]] = []
+    for source in _ordered(shown):
+        found = compared(source.results)
+        for key in dict.fromkeys(tuple(a.row.group[_KEYS]) for a in found):
+            rows += _lines([a for a in found if tuple(a.row.group[_KEYS]) == key], source)
+    for corpus, protocol in PROMISED:
+        if not any(row["from"] == "stored" and row["corpus, protocol"].startswith(f"{corpus}, {protocol}") for row in rows):
+            rows.append({"from": "promised", "corpus, protocol": f"{corpus}, {protocol}", "UAR [95 %]": "not run"})
+    caption = "Transfer minus its reference, points, paired over speakers"
+    return compact(rows, caption, "at-pairs", ("UAR [95 %]", "accuracy [95 %]"), origin_of(shown))
+
+
+def _lines(found: Sequence[Against], source: Source) -> list[dict[str, Any]]:
+    holm = {metric: stats.holm([a.by_metric[metric].sign_flip.p for a in found]) for metric in METRICS}
+    lines = []
+    for k, a in enumerate(found):
+        network = f"{ledger.label(a.row.group['system'])}, {size_of(a.row.spec)}"
+        variant = "" if a.row.group["variant"] == "definition" else f", {a.row.group['variant']}"
+        line = {"from": "stored" if source.origin == STORED else source.origin, "network": network + variant}
+        line |= {"corpus, protocol": f"{a.row.group['corpus']}, {a.row.group['protocol']}", "transfer": in_words(a.row.transfer)}
+        line["against"] = in_words(a.reference.transfer)
+        for metric in METRICS:
+            c = a.by_metric[metric]
+            name = "UAR" if metric == "uar" else metric
+            line |= {f"{name} [95 %]": points(c), f"p {name} (Holm)": f"{c.sign_flip.p:.2g} ({holm[metric][k]:.2g})"}
+        one = a.by_metric["uar"]
+        line |= {"smallest p": f"{one.sign_flip.p_min:.2g}", "finding (UAR)": finding(one)}
+        lines.append(line | {"speakers x seeds": f"{one.n_speakers} x {one.n_seeds}"})
+    return lines
+
+
+def orthogonal_table(shown: Sequence[Source]) -> Table:
+    """The runs of orthogonal tasks: what was told apart, how well, on whom (the thesis' Table 5.2)."""
+    rows: list[dict[str, Any]] = []
+    for source in _ordered(shown):
+        used = {parent.group for row in rows_of(source.results) for parent in _all_parents(row.spec)}
+        data = Measurements(source.results)
+        for row in rows_of(source.results):
+            if row.group["group"] in used:
+                classes = source.results.labels(row.group["group"])
+                line = {"from": "stored" if source.origin == STORED else source.origin, "corpus": row.group["corpus"]}
+                line |= {"task": row.group["task"], "classes": str(len(classes)), "split": row.group["split"]}
+                line |= {"accuracy [95 %]": data.in_words(row.group["group"], "accuracy"), "chance": f"{100 / len(classes):.1f}"}
+                rows.append(line | {"recordings": str(int(row.group["n_items"])), "size": size_of(row.spec)})
+    caption = "Orthogonal tasks: accuracy on the test side of fold 0"
+    return (
+        compact(rows, caption, "at-orthogonal", ("accuracy [95 %]",), origin_of(shown))
+        if rows
+        else compact(
+            [{"from": "promised", "corpus": "ravdess", "task": "speaker", "accuracy [95 %]": "not run"}],
+            caption,
+            "at-orthogonal",
+            (),
+            origin_of(shown),
+        )
+    )
+
+
+def _all_parents(spec: RunSpec) -> list[RunSpec]:
+    return [one for parent in spec.parents for one in (parent, *_all_parents(parent))]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Improvement over no transfer, one entry a group that shares everything but what its figure varies.
+
+    Attributes:
+        rows: `tap`, `method`, `beta`, `aggregation`, `measure`, `gain` (points of UAR), `low`, `high` (bootstrap over speakers),
+            `max_t_low`, `max_t_high` (together for all taps), `validation` (UAR that would choose), `group`.
+        corpus, stamp, origin: of the rows.
+    """
+
+    rows: pd.DataFrame
+    corpus: str
+    stamp: str
+    origin: Origin
+
+
+def gains(shown: Sequence[Source]) -> list[Gain]:
+    """Improvements over no transfer in each source and corpus, with intervals that hold for all taps together (max-T)."""
+    found = []
+    for source in _ordered(shown):
+        for corpus in dict.fromkeys(source.results.groups["corpus"]):
+            here = source.results.of(corpus=corpus)
+            mine = [a for a in compared(here, with_control=False) if a.row.transfer.method != "none"]
+            if not mine:
+                continue
+            rows = pd.DataFrame([_gain(a, here) for a in mine])
+            rows = rows.join(_together(mine, here, rows))
+            origin = provenance.of_runs(here, [a.row.group["group"] for a in mine])
+            found.append(Gain(rows, corpus, Source(source.origin, here).stamp(corpus), origin))
+    return found
+
+
+def _gain(a: Against, results: Results) -> dict[str, Any]:
+    c = a.by_metric["uar"]
+    chosen = results.runs.loc[results.runs["group"].eq(a.row.group["group"]), "validation_uar"].astype(float).mean()
+    said = a.row.transfer._asdict() | {"group": a.row.group["group"], "words": in_words(a.row.transfer), "validation": chosen}
+    return said | {"gain": 100 * c.difference.estimate, "low": 100 * c.difference.low, "high": 100 * c.difference.high}
+
+
+def _together(found: Sequence[Against], results: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """Intervals of the plain anti-transfer rows of all taps at once: mean difference over speakers -/+ the max-T critical value."""
+    plain = rows[rows["method"].eq("at") & rows["beta"].eq(1) & rows["aggregation"].eq("gram") & rows["measure"].eq("squared_cosine")].index
+    empty = pd.DataFrame({"max_t_low": np.nan, "max_t_high": np.nan}, index=rows.index)
+    if len(plain) < 2:
+        return empty
+    data = Measurements(results)
+    differences = np.stack(
+        [speaker_differences(*(data.cube(one.group["group"]) for one in (found[k].row, found[k].reference))) for k in plain], axis=1
+    )
+    empty.loc[plain, ["max_t_low", "max_t_high"]] = 100 * stats.max_t_intervals(differences)
+    return empty
+
+
+def _ordered(shown: Sequence[Source]) -> list[Source]:
+    return sorted(shown, key=lambda source: source.origin != STORED)
+
+
+def origin_of(shown: Sequence[Source]) -> Origin:
+    """Where the rows of the networks come from."""
+    return sum((provenance.of_runs(source.results.of(system=list(BACKBONES))) for source in shown), Origin())
