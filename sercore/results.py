@@ -32,7 +32,8 @@ RUN_COLUMNS = [
     "data_fingerprint", "split_fingerprint", "finished_at", "revisions",
 ]  # fmt: skip
 HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high", "runs"]
-_QUANTITIES = ("train_loss", "added_loss", "validation_loss", "validation_uar")
+#: Quantities of learning curves, where a run has them.
+HISTORY_QUANTITIES = ("train_loss", "added_loss", "validation_loss", "validation_uar")
 #: Columns that are words even if all are digits.
 _WORDS = ("speaker", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")
 _WHOLE: dict[str, Any] = dict.fromkeys(COST_COLUMNS, "Int64")  # all digits are kept, and missing is not zero
@@ -176,7 +177,7 @@ def _learning_curves(histories: list[pd.DataFrame]) -> pd.DataFrame:
     if not histories:
         return pd.DataFrame(columns=HISTORY_COLUMNS)
     rows = pd.concat(histories)
-    long = rows.melt(["group", "epoch"], [name for name in _QUANTITIES if name in rows], var_name="quantity").dropna(subset="value")
+    long = rows.melt(["group", "epoch"], [name for name in HISTORY_QUANTITIES if name in rows], var_name="quantity").dropna(subset="value")
     curve = long.groupby(["group", "epoch", "quantity"], sort=False)["value"].agg(["mean", "min", "max", "count"])
     return curve.reset_index().rename(columns={"min": "low", "max": "high", "count": "runs"})[HISTORY_COLUMNS]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 
 from sercore.data.folds import positional_cut
-from sercore.ledger import corpus_checks, mts_checks, stored_checks
+from sercore.ledger import at_checks, corpus_checks, mts_checks, stored_checks
 from sercore.ledger.claims import LedgerError, agrees, number
 from sercore.ledger.facts import Fact, Missing
 from sercore.results import Results
@@ -163,7 +163,7 @@ def _optimizer(_: str, results: Results) -> Fact:
 def _loss(named: str, results: Results) -> Fact:
     from sercore import train
 
-    found = "functional.cross_entropy(model(" in inspect.getsource(train)
+    found = "functional.cross_entropy(logits, labels" in inspect.getsource(train)
     return Fact((named or "categorical cross-entropy") if found else "another loss", "sercore.train.fit")
 
 
@@ -236,5 +236,6 @@ CHECKS: dict[str, Callable[[str, Results], Fact | Missing]] = {
     "cited": _cited,
     "example": _example,
     **mts_checks.CHECKS,
+    **at_checks.CHECKS,
     **stored_checks.CHECKS,
 }

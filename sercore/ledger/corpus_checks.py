@@ -19,6 +19,14 @@ UNMEASURED = {
     "iemocap.minutes": "IEMOCAP",
     "speech_commands.hours": "GSC",
     "speech_commands.seconds": "GSC",
+    "speech_commands_digits.hours": "GSC",
+    "iemocap_4.hours": "IEMOCAP",
+    "librispeech_words.hours": "Librispeech",
+    "librispeech_words.chosen_speakers": "Librispeech",
+    "ms_snsd.hours": "MS-SNSD",
+    "nsynth.hours": "Nsynth",
+    "good_sounds.hours": "Good-Sounds",
+    "good_sounds.instruments": "Good-Sounds",
 }
 #: How the thesis names emotions.
 _ADJECTIVES = {"anger": "angry", "happiness": "happy", "sadness": "sad"}

@@ -19,6 +19,12 @@ PRINTED = {
     "speech_commands": "GSC",
     "cifar10": "CIFAR10",
     "mnist": "MNIST",
+    "speech_commands_digits": "GSC",
+    "iemocap_4": "IEMOCAP",
+    "good_sounds": "Good-Sounds",
+    "librispeech_words": "Librispeech",
+    "ms_snsd": "MS-SNSD",
+    "nsynth": "Nsynth",
 }
 
 
@@ -51,4 +57,5 @@ def recordings_missing(corpora: Sequence[str]) -> str:
         (': the recordings of TESS are missing', '')
     """
     lacking = [name for name in corpora if name not in CORPORA_AT_HAND]
-    return f": the recordings of {' and '.join(lacking)} are missing" if lacking else ""
+    named = " and ".join([", ".join(lacking[:-1]), lacking[-1]] if len(lacking) > 1 else lacking)
+    return f": the recordings of {named} are missing" if lacking else ""

@@ -8,13 +8,13 @@ from sercore.ledger import claims as published
 from sercore.ledger import rule
 from sercore.ledger.checks import compute, holds
 from sercore.ledger.claims import LedgerError, Selector
-from sercore.ledger.facts import CORPORA_AT_HAND, Missing, recordings_missing
+from sercore.ledger.facts import CORPORA_AT_HAND, PRINTED, Missing, recordings_missing
 from sercore.ledger.measurements import Measurements, Ours
 from sercore.ledger.paired import label
 from sercore.ledger.rule import Verdict
 
 #: Systems whose chapter is built: no fact or setting of theirs may wait for a check.
-FINISHED_SYSTEMS = ("reslstm-sa", "mts", "mts-resnet18", "mts-speech", "mts-image")
+FINISHED_SYSTEMS = ("reslstm-sa", "mts", "mts-resnet18", "mts-speech", "mts-image", "at")
 #: What a number that names no corpus is averaged over, by the beginning of its system's name.
 _CORPORA_OF = {
     "omg": "OMG-Empathy",
@@ -104,7 +104,12 @@ def _not_stored(claim: dict[str, str], selector: Selector) -> str:
         said = f"no table of branch usage of {label(selector.system, selector.settings)} on {corpus} is among the stored runs"
     if selector.reference:
         said += f", or none of {label(selector.reference, selector.reference_settings)}"
-    return said + (recordings_missing([corpus]) if claim["corpus"] else "")
+    return said + (recordings_missing(list(dict.fromkeys([corpus, *_heard_before(selector)]))) if claim["corpus"] else "")
+
+
+def _heard_before(selector: Selector) -> list[str]:
+    """Corpora, as printed, of the orthogonal tasks in a selector's settings."""
+    return [name for corpus, name in PRINTED.items() if f"_{corpus}" in selector.settings]
 
 
 def _over_baseline(claim: dict[str, str]) -> float | None:

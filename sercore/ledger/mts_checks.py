@@ -223,7 +223,7 @@ def _activation(_: str, results: Results) -> Fact:
         network: Any = models.build("mts_a3", n_frames=60, n_features=40, n_classes=2).eval()
         taps = network.signals(torch.randn(2, 60, 40))
     rectified = all(bool((taps[name] >= 0).all()) and bool((taps[name] == 0).any()) for name in ("conv_1", "conv_2", "embedding"))
-    softmax = "functional.cross_entropy(model(" in inspect.getsource(train)
+    softmax = "functional.cross_entropy(logits, labels" in inspect.getsource(train)
     return Fact(
         "ReLU hidden, softmax output" if rectified and softmax else "another activation", "sercore.models.mts_cnn, sercore.train.fit"
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fractions import Fraction
+from typing import get_args
 
 import pandas as pd
 
@@ -12,8 +14,17 @@ from sercore.ledger.claims import LedgerError
 from sercore.ledger.measurements import Comparison, Measurements
 from sercore.ledger.rule import MIN_SEEDS, MIN_SPEAKERS
 from sercore.results import Results
+from sercore.spec import Task
 from sercore.stats import Metric
 
+#: Networks of thesis ch. 5 to 7.
+_BACKBONES = {"vgg16": "VGG16 without pooling", "vgg16_pool": "VGG16", "alexnet": "AlexNet", "resnet50": "ResNet50"}
+_TASKS = "|".join(get_args(Task))
+#: The loss of anti-transfer as `AntiTransferSpec.label` writes it: taps, whom it is against, whatever differs from the plain loss.
+_LOSS = re.compile(
+    rf"at_(?P<taps>.+?)_(?P<against>random|(?:{_TASKS})_.+?)"
+    r"(?:_b(?P<beta>m?\d[\d.em+]*))?(?:_(?P<aggregation>mean|sum|compressed_product|max))?(?P<mse>_mse)?(?P<released>_released)?"
+)
 #: metric -> how a sentence names it, with its article
 _SCORES: dict[Metric, str] = {"uar": "a UAR", "accuracy": "an accuracy"}
 
@@ -30,15 +41,58 @@ def label(system: str, settings: str = "") -> str:
         ('ResLSTM-SA-h64', 'majority class')
         >>> label("mts_a1", "0.7_1_1.428-k5x5"), label("resnet18")
         ('A1 MTS (0.7, 1, 1.428; kernel 5x5)', 'ResNet18')
+        >>> label("vgg16_pool", "w0.125-at_conv_5_speaker_ravdess")
+        'VGG16 (width 1/8; anti-transfer at conv 5 against speakers of ravdess)'
     """
     if "lstm_sa_h" in system:
         return system.replace("reslstm", "ResLSTM").replace("lstm_", "LSTM_").replace("_sa_", "-SA-")
+    if system in _BACKBONES:
+        said = "; ".join(transferred(part) for part in settings.split("-") if part)
+        return f"{_BACKBONES[system]} ({said})" if said else _BACKBONES[system]
     network = system.removeprefix("mts_")
     if network == "resnet18" or re.fullmatch(r"a\d", network):
         said = "; ".join(re.sub(r"^k(?=\d)", "kernel ", re.sub(r"(?<=\d)_(?=\d)", ", ", part)) for part in settings.split("-") if part)
         name = network.replace("resnet", "ResNet").replace("a", "A") + (" MTS" if system != network else "")
         return f"{name} ({said})" if said else name
     return system.replace("_", " ")
+
+
+def transferred(part: str) -> str:
+    """One part of the settings of a network of thesis ch. 5 to 7 in words: its width, what it starts from, or what it is kept unlike.
+
+    Args:
+        part: as `sercore.spec.RunSpec.settings` writes it, between hyphens; `task_corpus` alone is an orthogonal task.
+
+    Returns:
+        Words; what is none of these as it is.
+
+    Example:
+        >>> transferred("w0.125"), transferred("wi_speaker_ravdess_frozen_conv_5")
+        ('width 1/8', 'weights of speakers of ravdess, frozen up to conv 5')
+        >>> transferred("at_conv_5+conv_9_random")
+        'anti-transfer at conv 5 and conv 9 against a random network'
+        >>> transferred("at_conv_5_word_fsdd_bm1_mean_mse")
+        'anti-transfer at conv 5 against words of fsdd, beta -1, mean, sigmoid MSE'
+        >>> transferred("wi_emotion_emodb_at_conv_5_speaker_ravdess")
+        'weights of emotions of emodb with anti-transfer at conv 5 against speakers of ravdess'
+    """
+    if width := re.fullmatch(r"w([\d.]+)", part):
+        share = Fraction(width[1]).limit_denominator(64)
+        return f"width {share if share.numerator == 1 else width[1]}"
+    if started := re.fullmatch(r"wi(all)?_(.+?)(?:_frozen_(.+))?", part):
+        weights = "all weights but the classifier's" if started[1] else "weights"
+        frozen = f", frozen up to {started[3].replace('_', ' ')}" if started[3] else ""
+        return f"{weights} of {transferred(started[2])}{frozen}"
+    if loss := _LOSS.fullmatch(part):
+        against = "a random network" if loss["against"] == "random" else " and ".join(map(transferred, loss["against"].split("+")))
+        said = f"anti-transfer at {loss['taps'].replace('_', ' ').replace('+', ' and ')} against {against}"
+        more = [f"beta {loss['beta'].replace('m', '-')}"] if loss["beta"] else []
+        more += [loss["aggregation"].replace("_", " ")] if loss["aggregation"] else []
+        return ", ".join([said, *more, *(["sigmoid MSE"] if loss["mse"] else []), *(["as released"] if loss["released"] else [])])
+    if orthogonal := re.fullmatch(rf"({_TASKS})_(.+?)(?:_(at_.+))?", part):
+        many = orthogonal[1].removesuffix("y") + ("ies" if orthogonal[1].endswith("y") else "s")
+        return f"{many} of {orthogonal[2]}" + (f" with {transferred(orthogonal[3])}" if orthogonal[3] else "")
+    return part
 
 
 def comparisons(

@@ -1,4 +1,4 @@
-"""Findings of thesis ch. 4 over many runs: counted from stored rows, and not run until all that they speak of is stored.
+"""Findings of thesis ch. 4 and 5 over many runs: counted from stored rows, and not run until all that they speak of is stored.
 
 A count or a ratio has no interval of its own, so it stands beside the printed one and is not judged.
 """
@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
+from sercore.ledger.claims import load_map
 from sercore.ledger.facts import PRINTED, Fact, Missing, recordings_missing
 from sercore.ledger.measurements import Measurements, cells
 from sercore.ledger.paired import label
-from sercore.results import Results
+from sercore.results import HISTORY_QUANTITIES, Results
 
 #: Corpora for which the released folds are laid down; the others are run under the strict protocol alone.
 _POSITIONAL = ("emodb", "ravdess", "tess", "iemocap_4_excited")
@@ -26,6 +27,11 @@ def _cell_gains(prefix: str, results: Results) -> np.ndarray | Missing:
     """Gain of every cell of a table, points, in the order of map.csv."""
     measurements = Measurements(results)
     wanted = cells(prefix)
+    unmixed = [s.check for s in load_map().values() if s.id.startswith(tuple(prefix.split())) and s.check.startswith("unmixed:")]
+    if unmixed:
+        heard = [name for check in unmixed for name in check.partition(":")[2].split("+")]
+        said = f"{len(unmixed)} of {len(unmixed) + len(wanted)} cells are of recordings with noise mixed in, from which no run here learns"
+        return Missing(said + recordings_missing(list(dict.fromkeys([*heard, *(PRINTED[cell.corpus] for cell in wanted)]))))
     there, lacking = [], {}
     for cell in wanted:
         ours = measurements.ours(replace(cell, statistic="gain"))
@@ -39,7 +45,7 @@ def _cell_gains(prefix: str, results: Results) -> np.ndarray | Missing:
 
 
 def _of_cells(argument: str, results: Results) -> Fact | Missing:
-    """`what:ids`: how many cells lose or gain, the largest gain, or the p of a two-sided Wilcoxon test over cells."""
+    """`what:ids`: how many cells lose or gain, the largest or mean gain, or the p of a two-sided Wilcoxon test over cells."""
     what, _, prefix = argument.partition(":")
     gains = _cell_gains(prefix, results)
     if isinstance(gains, Missing):
@@ -48,6 +54,7 @@ def _of_cells(argument: str, results: Results) -> Fact | Missing:
         "losses": lambda: int((gains <= 0).sum()),
         "gains": lambda: int((gains > 0).sum()),
         "largest": lambda: float(gains.max()),
+        "mean": lambda: float(gains.mean()),
         "p": lambda: float(wilcoxon(gains).pvalue),
     }
     return Fact(made[what](), f"{len(gains)} cells of the stored runs", False, _WHY)
@@ -135,6 +142,54 @@ def _epochs(argument: str, results: Results) -> Fact | Missing:
     return Fact(float(best.mean()), f"best epochs of {len(best)} stored runs on {', '.join(sorted(set(mine['corpus'])))}", False, _WHY)
 
 
+def _layer(argument: str, results: Results) -> Fact | Missing:
+    """`rank:corpus.task+task`: the published layer of VGG16 where anti-transfer gives the best (1), ..., the worst (-1) test accuracy."""
+    from sercore.models.taps import PUBLISHED
+
+    rank, of = argument.split(":")
+    corpus, tasks = of.split(".")[0], of.split(".")[1].split("+")
+    groups, data, taps = results.groups, Measurements(results), PUBLISHED["vgg16_pool"]["definition"]
+    whole = groups[groups["corpus"].eq(corpus) & groups["system"].eq("vgg16_pool") & groups["protocol"].eq("strict")]
+    whole = whole[whole["variant"].eq("definition") & whole["profile"].eq("full")].set_index("settings")["group"]
+    scores = {}
+    for number, tap in enumerate(taps, 1):
+        named = [f"at_{tap}_{task}" for task in tasks]
+        if all(name in whole for name in named):
+            scores[number] = float(np.mean([data.cube(whole[name]).scores("accuracy").mean() for name in named]))
+    if len(scores) < len(taps):
+        said = f"{len(scores)} of {len(taps)} layers of VGG16 with anti-transfer on {PRINTED[corpus]} are among the stored runs"
+        heard = [PRINTED[task.partition("_")[2]] for task in tasks]
+        return Missing(said + recordings_missing(list(dict.fromkeys([PRINTED[corpus], *heard]))))
+    order = sorted(scores, key=lambda number: -scores[number])
+    place = int(rank)
+    return Fact(order[place - 1 if place > 0 else place], f"test accuracies of stored runs at {len(taps)} layers", False, _WHY)
+
+
+def _cost(column: str, results: Results) -> Fact | Missing:
+    """Ratio of a cost of stored runs (a column of runs) with anti-transfer to that without, on one corpus, split and device."""
+    keys = ["corpus", "task", "system", "variant", "protocol", "split"]
+    groups = results.groups.assign(parts=[settings.split("-") for settings in results.groups["settings"]])
+    groups["without"] = ["-".join(part for part in parts if not part.startswith("at_")) for parts in groups["parts"]]
+    lines = results.runs.merge(groups[["group", "settings", "without", *keys]], on="group")
+    lines[column] = pd.to_numeric(lines[column])
+    by = [*keys, "without", "device"]
+    plain = lines[lines["settings"].eq(lines["without"])].groupby(by)[column].mean()
+    mine = lines[lines["settings"].ne(lines["without"]) & ~lines["settings"].str.endswith("_random")].groupby(by)[column].mean()
+    ratios = (mine / plain).dropna()
+    if ratios.empty:
+        said = "no runs with anti-transfer and without it, on one corpus and device, are stored"
+        return Missing(f"{said}, and the authors' device is missing; benchmarks/ has time and memory of training steps")
+    where = ", ".join(sorted({f"{label(at[2], at[6])} on {PRINTED.get(at[0], at[0])}, {at[7]}" for at in ratios.index}))
+    return Fact(float(ratios.mean()), f"stored runs: {where}", False, "the authors name no device")
+
+
+def _unstored(argument: str, results: Results) -> Missing:
+    """`side:corpora`: an accuracy of the training or validation side, which a run does not keep."""
+    side, corpora = argument.split(":")
+    kept = [name.replace("_", " ").replace("uar", "UAR") for name in HISTORY_QUANTITIES if name.startswith(side)]
+    return Missing(f"a run keeps {' and '.join(kept)} of that side and no accuracy{recordings_missing(corpora.split('+'))}")
+
+
 CHECKS: dict[str, Callable[[str, Results], Fact | Missing]] = {
     "cells": _of_cells,
     "best_scales": _best_scales,
@@ -142,4 +197,7 @@ CHECKS: dict[str, Callable[[str, Results], Fact | Missing]] = {
     "dominant_branches": _dominant_branches,
     "epoch_time": _epoch_time,
     "epochs": _epochs,
+    "at_layer": _layer,
+    "at_cost": _cost,
+    "unstored": _unstored,
 }
