@@ -70,7 +70,7 @@ FULL_TRAINING = TrainingSpec(
     epochs=50, learning_rate=5e-4, weight_decay=0.0, batch_size=13, cosine_period_epochs=1, patience_epochs=5, select_by="validation_loss"
 )
 #: Fixed beforehand, for a demonstration on few recordings.
-QUICK_TRAINING = FULL_TRAINING.model_copy(update={"epochs": 8, "learning_rate": 1e-3})
+QUICK_TRAINING = FULL_TRAINING.model_copy(update={"epochs": 6, "learning_rate": 1e-3})
 #: Epochs of an orthogonal task, at least: a network that has not learned its task is no better than a random one.
 FEWEST_PRETRAINING_EPOCHS = 24
 #: size -> (sampling rate in Hz, hop in ms): bins are half of 16 ms of samples, so 128, 64 and 32.
@@ -126,7 +126,7 @@ def specs(
 
     Args:
         corpus: key of TARGETS.
-        profile: `quick` (one fold, one seed, 8 epochs, size `small`) or `full` (all folds, five seeds, size `reduced`, 50 epochs at most).
+        profile: `quick` (one fold, one seed, 6 epochs, size `small`) or `full` (all folds, five seeds, size `reduced`, 50 epochs at most).
         protocol: `strict`, or `paper` (folds by position in the list of files, quiet files dropped).
         systems: names of BACKBONES or baselines; empty takes baselines and VGG16 with adaptive pooling.
         folds, seeds, epochs: how many; 0 takes the profile's.
@@ -201,8 +201,7 @@ def orthogonal_run(name: str, like: RunSpec) -> RunSpec:
         name: key of ORTHOGONAL.
         like: a run that will use it.
     """
-    task = ORTHOGONAL[name]
-    model = like.model.model_copy(update={"initial_weights": "random", "frozen_until": ""})
+    task, model = ORTHOGONAL[name], without_transfer(like).model
     data, split = DataSpec.model_validate({"corpus": task.corpus, "task": task.task}), SplitSpec(scheme=task.scheme)
     training = like.training.model_copy(update={"epochs": max(like.training.epochs, FEWEST_PRETRAINING_EPOCHS)})
     return RunSpec(data=data, split=split, model=model, features=like.features, training=training, source="thesis")
@@ -278,6 +277,18 @@ def transfer_of(spec: RunSpec) -> Transfer:
         return Transfer("dual", tap, _in_words((*spec.parents[0].orthogonal, *spec.orthogonal), ", then "), *about)
     method = "at_wi" if started else "at_inverse" if loss.beta < 0 else "at"
     return Transfer(method, tap, _in_words(spec.orthogonal), *about)
+
+
+def without_transfer(spec: RunSpec) -> RunSpec:
+    """The run that shares everything with this one but what is transferred: what a gain is over.
+
+    Example:
+        >>> found = specs("synthetic", "quick", systems=["vgg16"], methods=["none", "at_wi"])
+        >>> without_transfer(found[-1]) == found[-2]
+        True
+    """
+    model = spec.model.model_copy(update={"initial_weights": "random", "frozen_until": ""})
+    return spec.model_copy(update={"model": model, "parents": (), "following": (), "anti_transfer": None})
 
 
 def _in_words(parents: Sequence[RunSpec], between: str = " and ") -> str:

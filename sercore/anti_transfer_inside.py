@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from sercore import explain, faithfulness, models, probes, signals
-from sercore.anti_transfer_grid import METHODS, transfer_of
+from sercore.anti_transfer_grid import METHODS, TARGETS, transfer_of, without_transfer
 from sercore.errors import StoreError
 from sercore.losses.permutation import channel_permutations
 from sercore.prepare import corpus_of, prepare
@@ -69,7 +69,7 @@ class Networks:
 
 
 def networks_of(results: Results, corpus: str, roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None) -> Networks:
-    """The networks of a corpus' runs.
+    """The networks of a corpus' strict runs.
 
     Args:
         results: rows of the chapter, whose runs are in the store.
@@ -78,26 +78,22 @@ def networks_of(results: Results, corpus: str, roots: Mapping[str, str | Path] |
         store: None takes the default store.
 
     Raises:
-        StoreError: no run without transfer, or none of anti-transfer, is among them for fold 0 and seed 0, or a run is damaged.
+        StoreError: no run of anti-transfer, or none like it without transfer, is among them for fold 0 and seed 0, or a run is damaged.
         CorpusError: the recordings are not there.
     """
-    store = store or RunStore()
-    chosen: dict[str, tuple[str, RunSpec]] = {}
-    for run in results.of(corpus=corpus, profile=list(set(results.groups["profile"]))).runs.to_dict("records"):
-        spec = RunSpec.of_group(results.specs[run["group"]], int(run["fold"]), int(run["seed"]))
-        if (spec.split.fold, spec.seed) == (0, 0) and spec.model.name in models.BACKBONES:
-            chosen.setdefault(transfer_of(spec).method, (run["run_id"], spec))
-    if missing := [name for name in ("none", "at") if name not in chosen]:
-        raise StoreError(f"no run of {corpus} with method {missing[0]}, fold 0 and seed 0 is at hand")
+    store, chosen = store or RunStore(), runs_of(results, corpus)
+    if missing := [name for name in ("at", "none") if name not in chosen]:
+        raise StoreError(f"no strict run of {corpus} with method {missing[0]}, fold 0 and seed 0 is at hand")
     plain, (at_run, against) = chosen["none"][1], chosen["at"]
     corpus_read = corpus_of(plain, roots)
     prepared = prepare(plain, corpus_read)
     n_frames, n_features = prepared.train.frames[0].shape
-    torch.manual_seed(derive_seed(derive_seed(0, 0), "initial weights"))  # those that the run without transfer began with
-    found: dict[str, nn.Module] = {UNTRAINED: models.build_for(plain, n_features, len(prepared.labels), n_frames).eval()}
-    found |= {name: signals.load_network(chosen[name][0], store)[0] for name in METHODS if name in chosen}
-    parents = (store.finished(at_run) or {}).get("parents", [])
-    found |= {ORTHOGONAL: signals.load_network(parents[-1], store)[0]} if parents else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(derive_seed(0, 0), "initial weights"))  # those that the run without transfer began with
+        found: dict[str, nn.Module] = {UNTRAINED: models.build_for(plain, n_features, len(prepared.labels), n_frames).eval()}
+        found |= {name: signals.load_network(chosen[name][0], store)[0] for name in METHODS if name in chosen}
+        parents = (store.finished(at_run) or {}).get("parents", [])
+        found |= {ORTHOGONAL: signals.load_network(parents[-1], store)[0]} if parents else {}
     frames, ids = [], []
     for side in (prepared.validation, prepared.test):
         first = np.unique(side.recordings, return_index=True)[1] if side.recordings is not None else range(len(side.frames))
@@ -109,6 +105,26 @@ def networks_of(results: Results, corpus: str, roots: Mapping[str, str | Path] |
     lengths = [_sounding(one) for one in frames]
     tap, groups = transfer_of(against).tap, tuple(spec.group for _, spec in chosen.values())
     return Networks(found, tap, frames, lengths, items, prepared.labels, plain, groups)
+
+
+def runs_of(results: Results, corpus: str) -> dict[str, tuple[str, RunSpec]]:
+    """Run id and specification by method: of the first strict run of anti-transfer, and of those that differ in the transfer alone.
+
+    Args:
+        results: rows of the chapter.
+        corpus: whose runs; those in which it is an orthogonal task are left out, as their test speakers were heard in training.
+    """
+    task, found = TARGETS[corpus].task if corpus in TARGETS else "", []
+    for run in results.of(corpus=corpus, task=task, protocol="strict", system=list(models.BACKBONES)).runs.to_dict("records"):
+        if (int(run["fold"]), int(run["seed"])) == (0, 0):
+            spec = RunSpec.of_group(results.specs[run["group"]], 0)
+            found.append((transfer_of(spec), run["run_id"], spec))
+    first = next(((transfer.tap, without_transfer(spec)) for transfer, _, spec in found if transfer.method == "at"), None)
+    chosen: dict[str, tuple[str, RunSpec]] = {}
+    for transfer, run_id, spec in found:
+        if first is not None and without_transfer(spec) == first[1] and transfer.tap in ("", first[0]):
+            chosen.setdefault(transfer.method, (run_id, spec))
+    return chosen
 
 
 def _sounding(frames: np.ndarray) -> int:
@@ -126,16 +142,21 @@ def probe_rows(networks: Networks, summary: probes.Summary = "mean_deviation", p
         permutations: for the chance level.
 
     Returns:
-        Columns of `sercore.probes.COLUMNS`; a factor whose labels or groups are too few is left out.
+        Columns of `sercore.probes.COLUMNS`; a factor that these recordings cannot tell from what it is grouped by is left out.
     """
-    factors = {
-        factor: group
-        for factor, group in probes.GROUPED_BY.items()
-        if min(networks.items[factor].nunique(), networks.items[group].nunique()) > 1 and networks.items[factor].ne("").all()
-    }
+    factors = {factor: group for factor, group in probes.GROUPED_BY.items() if _told_apart(networks.items, factor, group)}
+    if not factors:
+        return pd.DataFrame(columns=probes.COLUMNS)
     taps = [networks.tap] if summary == "gram" else list(dict.fromkeys([networks.tap, _last_convolution(networks)]))
     chosen = {name: model for name, model in networks.by_name.items() if name in READ_OUT}
     return probes.probe_table(chosen, taps, networks.frames, networks.items, factors=factors, summary=summary, permutations=permutations)
+
+
+def _told_apart(items: pd.DataFrame, factor: str, group: str) -> bool:
+    """Two labels at least, each in two groups at least, and a group with two labels."""
+    pairs = items[[factor, group]].drop_duplicates()
+    named = not pairs.eq("").to_numpy().any()
+    return named and len(pairs) > 1 and pairs[factor].value_counts().min() > 1 and pairs[group].value_counts().max() > 1
 
 
 def _last_convolution(networks: Networks) -> str:
@@ -185,7 +206,7 @@ class Explained:
 
 
 def explained(networks: Networks) -> Explained:
-    """Each network's map at the last convolution for the class that it answers, over the first test recording by name.
+    """Each network's map at the last convolution for the class that it answers, over the first recording by name.
 
     Args:
         networks: of `networks_of`.

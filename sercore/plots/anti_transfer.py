@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sercore import provenance
 from sercore.pages.anti_transfer import Gain, Row, in_words, rows_of
@@ -16,6 +17,8 @@ from sercore.provenance import Origin, Shown
 
 _Figure = tuple[Figure, str, str, Origin]
 _NOTHING = "Not run: no pair of runs with and without anti-transfer is at hand."
+#: Of one figure: more could not be told apart.
+_MOST_LINES = 6
 
 
 def losses(shown: Sequence[Source]) -> Shown:
@@ -26,11 +29,11 @@ def losses(shown: Sequence[Source]) -> Shown:
     """
     made = []
     for source in sorted(shown, key=lambda s: s.origin != STORED):
-        for corpus in dict.fromkeys(source.results.groups["corpus"]):
-            here = source.results.of(corpus=corpus)
-            rows = [row for row in rows_of(here) if row.transfer.method in ("none", "at", "at_random") and _plain(row)]
-            if any(row.transfer.method != "none" for row in rows):
-                made.append(_losses(rows, here.history, Source(source.origin, here).stamp(corpus), provenance.of_runs(here)))
+        every = [row for row in rows_of(source.results) if row.transfer.method in ("none", "at", "at_random") and _plain(row)]
+        for alike in dict.fromkeys(row.alike for row in every if row.transfer.method != "none"):
+            rows = [row for row in every if row.alike == alike][:_MOST_LINES]
+            here = source.results.of(group=[row.group["group"] for row in rows])
+            made.append(_losses(rows, here.history, Source(source.origin, here).stamp(alike.data.corpus), provenance.of_runs(here)))
     return show.figures(made) if made else show.note(_NOTHING)
 
 
@@ -42,7 +45,7 @@ def _losses(rows: Sequence[Row], history: pd.DataFrame, stamp: str, origin: Orig
     panels = {"train_loss": "cross-entropy, training", "validation_loss": "cross-entropy, validation", "added_loss": "anti-transfer loss"}
     fig, axes = show.canvas(3.1, columns=3)
     said = []
-    for k, row in enumerate(rows[:6]):
+    for k, row in enumerate(rows):
         mine = history[history["group"].eq(row.group["group"])]
         for ax, quantity in zip(axes, panels, strict=True):
             part = mine[mine["quantity"].eq(quantity)].sort_values("epoch")
@@ -56,12 +59,9 @@ def _losses(rows: Sequence[Row], history: pd.DataFrame, stamp: str, origin: Orig
     for ax, title in zip(axes, panels.values(), strict=True):
         ax.set_title(title, loc="left", fontsize=9.5)
         ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=1)
-    alt = (
-        f"Losses over epochs. The anti-transfer loss goes {'; '.join(said)}."
-        if said
-        else "Losses over epochs of networks without transfer."
-    )
+    alt = f"Losses over epochs. The anti-transfer loss goes {'; '.join(said)}."
     return fig, alt, f"{alt} Lines are means over runs, bands from the lowest to the highest run. [{stamp}]", origin
 
 
@@ -74,7 +74,7 @@ def gain_by_tap(found: Sequence[Gain]) -> Shown:
     made = []
     for one in found:
         rows = one.rows[one.rows["method"].eq("at") & one.rows["beta"].eq(1) & _is_plain(one.rows)]
-        made += [_by_tap(rows, one)] if len(set(rows["tap"])) > 1 else []
+        made += [_by_tap(part, one) for _, part in rows.groupby("tasks", sort=False) if len(part) > 1]
     return show.figures(made) if made else show.note("Not run at more than one tap.")
 
 
@@ -98,7 +98,9 @@ def _by_tap(rows: pd.DataFrame, one: Gain) -> _Figure:
     )
     ax.set_xticks(at, rows["tap"], rotation=45, ha="right")
     ax.set(xlabel="tap of anti-transfer", ylabel="UAR above no transfer (points)")
-    ax.legend(fontsize=8)
+    legend = fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=3)
+    if not together.any():
+        legend.get_texts()[0].set_text("95 %, all taps together: too few speakers")
     ax.set_title(f"{one.corpus}: against {rows['tasks'].iloc[0]}", loc="left", fontsize=10)
     chosen = rows.iloc[best]
     worst, top = rows.loc[rows["gain"].idxmin()], rows.loc[rows["gain"].idxmax()]
@@ -124,9 +126,7 @@ def gain_by_beta(found: Sequence[Gain]) -> Shown:
     made = []
     for one in found:
         rows = one.rows[one.rows["method"].isin(["at", "at_inverse"]) & one.rows["aggregation"].eq("gram")]
-        sizes = rows.groupby("tap")["beta"].nunique()
-        if len(sizes) and sizes.max() > 2:
-            made.append(_by_beta(rows[rows["tap"].eq(sizes.idxmax())], one))
+        made += [_by_beta(part, one) for _, part in rows.groupby(["tap", "tasks"], sort=False) if part["beta"].nunique() > 2]
     return show.figures(made) if made else show.note("Not run with more than two values of beta.")
 
 
@@ -136,7 +136,7 @@ def _by_beta(rows: pd.DataFrame, one: Gain) -> _Figure:
     said = []
     for k, (measure, part) in enumerate(rows.groupby("measure", sort=False)):
         part = part.sort_values("beta")
-        spread = [part["gain"] - part["low"], part["high"] - part["gain"]]
+        spread = np.maximum([part["gain"] - part["low"], part["high"] - part["gain"]], 0)  # an interval may leave its mean out
         name = str(measure).replace("_", " ")
         ax.errorbar(part["beta"], part["gain"], spread, marker="o", capsize=3, color=show.COLOURS[k], label=name)
         said.append(f"{name}: {', '.join(f'{g:+.1f} at {b:g}' for b, g in zip(part['beta'], part['gain'], strict=True))}")
@@ -156,8 +156,8 @@ def likeness(found: Sequence[Gain]) -> Shown:
     made = []
     for one in found:
         rows = one.rows[one.rows["beta"].abs().eq(1) & _is_plain(one.rows)]
-        taps = rows.loc[rows["method"].isin(["at_inverse", "wi_frozen", "wi", "at_random"]), "tap"]
-        rows = rows[rows["tap"].isin(set(taps)) | rows["tap"].eq("")]
+        taps = set(rows.loc[rows["method"].isin(["at_inverse", "wi_frozen", "at_random"]), "tap"]) or set(rows["tap"])
+        rows = rows[rows["tap"].isin(taps) | rows["tap"].eq("")]
         made += [_likeness(rows, one)] if len(set(rows["method"])) > 1 else []
     return show.figures(made) if made else show.note(_NOTHING)
 

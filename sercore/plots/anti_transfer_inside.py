@@ -42,8 +42,9 @@ def seen(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = None)
     """The networks of each corpus of this build; those of stored runs are not at hand, and their read-outs are published instead."""
     found = []
     for source in (one for one in shown if one.origin == THIS_BUILD):
-        targets = source.results.groups[source.results.groups["settings"].str.contains("at_")]["corpus"]
-        for corpus in dict.fromkeys(targets):
+        for corpus in dict.fromkeys(source.results.groups["corpus"]):
+            if not {"none", "at"} <= set(inside.runs_of(source.results, corpus)):
+                continue
             here = source.results.of(corpus=corpus)
             networks = inside.networks_of(here, corpus, roots)
             origin = provenance.of_runs(here, list(networks.groups))
