@@ -202,7 +202,7 @@ def groups_run(results: Results) -> list[dict[str, Any]]:
     for group in results.groups.to_dict("records"):
         runs = results.runs[results.runs["group"] == group["group"]]
         row = {"system": label(group["system"], group["settings"])} | {
-            key: group[key] for key in ("corpus", "variant", "protocol", "split", "profile")
+            key: group[key] for key in ("corpus", "task", "variant", "protocol", "split", "profile")
         }
         row |= {"folds": int(group["folds"]), "seeds": int(group["seeds"]), "uar": data.in_words(group["group"])}
         ended = runs["finished_at"].dropna().astype(str)

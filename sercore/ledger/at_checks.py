@@ -120,7 +120,7 @@ def _loss(what: str, results: Results) -> Fact:
     generator = torch.Generator().manual_seed(0)
     trained, frozen = (torch.rand(2, 4, 3, 5, generator=generator, dtype=torch.float64) for _ in range(2))
     grams = [torch.einsum("bitf,bjtf->bij", x, x).flatten(1) for x in (trained, frozen)]
-    wanted = torch.cosine_similarity(*grams, dim=1).square().mean()
+    wanted = torch.cosine_similarity(grams[0], grams[1], dim=1).square().mean()
     ours = similarity(trained, frozen, aggregation=loss.aggregation, measure=loss.measure, variant=loss.variant)
     said = {"aggregation": "channel-wise Gram matrix", "similarity": "squared cosine of vectorized Gram matrices"}[what]
     same = torch.isclose(ours, wanted, rtol=1e-6).item()

@@ -102,7 +102,7 @@ def key(spec) -> tuple:
     return data.corpus, data.task, model.name, spec.settings, model.variant, spec.protocol, spec.split.scheme
 
 
-MEASURED = [MAP[i] for i in sorted(chapter_ids()) if MAP[i].statistic]
+MEASURED = [MAP[i] for i in sorted(chapter_ids() & set(MAP)) if MAP[i].statistic]
 #: Corpora of pre-training are reached through a target.
 TARGET_OF = {"librispeech_words": "iemocap_4", "nsynth": "good_sounds", "ms_snsd": "speech_commands_digits"}
 PARENTS = {f"{task.task}_{task.corpus}" for task in ORTHOGONAL.values()} - {"emotion_iemocap_4"}  # which is a target too
