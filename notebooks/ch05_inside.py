@@ -45,7 +45,7 @@ display(tables.failed(sweep))
 
 # %% [markdown]
 # ## What can be read out
-# A linear read-out learns a factor from features and is tested on other groups: speakers on texts that it has not heard, texts and emotions on
+# A linear read-out {cite:p}`alain2017` learns a factor from features and is tested on other groups: speakers on texts that it has not heard, texts and emotions on
 # other speakers. Beside it stand permuted labels (chance), the input itself, and the network before it learned anything: only what differs
 # from these was learned. Once from means and deviations of the channels, once from Gram matrices, which is what the loss sees.
 
@@ -64,7 +64,7 @@ display(inside.renumbered(networks))
 
 # %% [markdown]
 # ## Where networks look
-# Grad-CAM at the last convolution: which places of the map raise the score of the class that the network answers. One recording, the first of
+# Grad-CAM at the last convolution {cite:p}`selvaraju2020`: which places of the map raise the score of the class that the network answers. One recording, the first of
 # the unseen ones by name.
 
 # %%
@@ -72,14 +72,14 @@ display(inside.grad_cam(networks))
 
 # %% [markdown]
 # ## Can the pictures be believed?
-# First check: layers are drawn anew from the classifier down. A map that stays as it was shows the recording and the architecture, not what was
+# First check {cite:p}`adebayo2018`: layers are drawn anew from the classifier down. A map that stays as it was shows the recording and the architecture, not what was
 # learned. Smooth maps of few cells correlate by chance; the mean without its sign says how much.
 
 # %%
 display(inside.sanity(networks))
 
 # %% [markdown]
-# Second check: the cells of the recording are taken away, most important first, or given one by one to an empty one. The control is the same
+# Second check {cite:p}`petsiuk2018`: the cells of the recording are taken away, most important first, or given one by one to an empty one. The control is the same
 # map with its cells shuffled.
 
 # %%
