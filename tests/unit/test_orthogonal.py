@@ -6,50 +6,22 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sercore import initial_weights, models, orthogonal, prepare, signals, train
-from sercore.data.card import load_card
-from sercore.data.corpora import CORPORA, Corpus
 from sercore.errors import LeakError, SpecError, StoreError
 from sercore.experiment import run_one
 from sercore.features.cache import frames_of, segments_of
 from sercore.pretraining import heard_before
-from sercore.spec import AntiTransferSpec, DataSpec, FeatureSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec
+from sercore.spec import AntiTransferSpec, FeatureSpec, RunSpec, SplitSpec
 from sercore.store import RunStore
 from sercore.sweep import run_all
-
-FEATURES = FeatureSpec(kind="stft", window_ms=16, hop_ms=32 / 2, sample_rate_hz=4000, normaliser="scalar", segment_s=1.0, segment_frames=64)
-TRAINING = TrainingSpec(epochs=2, learning_rate=1e-3, weight_decay=0, batch_size=16, cosine_period_epochs=1, select_by="validation_loss")
-NETWORK = {"name": "vgg16_pool", "width": 1 / 32, "dropout": 0.0}
-AT = AntiTransferSpec(taps=("conv_3",))
-
-
-def spec(corpus="synthetic", task="emotion", scheme="speakers_4", fold=0, seed=0, training=TRAINING, features=FEATURES, model=None, **more):
-    network = ModelSpec(**{**NETWORK, **(model or {})})
-    split = SplitSpec(scheme=scheme, fold=fold)
-    return RunSpec(
-        data=DataSpec(corpus=corpus, task=task), split=split, model=network, features=features, training=training, seed=seed, **more
-    )
-
-
-SPEAKERS = spec("synthetic_others", "speaker", "within_speakers_5")
+from tests.anti_transfer_runs import AT, FEATURES, SPEAKERS, TRAINING, few_recordings, spec
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """Few recordings of both synthetic corpora, and a store in which the speaker run is finished."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SERCORE_STORE", str(tmp_path_factory.mktemp("store")))
-        patch.setenv("SERCORE_DEVICE", "cpu")
-        found = {}
-        for name in ("synthetic", "synthetic_others"):
-            items = CORPORA[name].read(None)
-            few = items[items["emotion"].isin(["anger", "sadness", "neutral"]) & items["repetition"].isin(["1", "2"])].reset_index(
-                drop=True
-            )
-            found[name] = Corpus(name, None, few, load_card(name)).with_audio_ids()
-        for module in (prepare, signals):
-            patch.setattr(module, "load_corpus", lambda name, root="": found[name])
+    with few_recordings(tmp_path_factory.mktemp("store")) as corpora:
         store = RunStore()
-        yield {"store": store, "speakers": run_one(SPEAKERS, store=store), "corpora": found}
+        yield {"store": store, "speakers": run_one(SPEAKERS, store=store), "corpora": corpora}
 
 
 def term(run, world):
