@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sercore.data.folds import POSITIONAL
 from sercore.data.splits import DEFAULT_SCHEME
 from sercore.errors import SpecError
 from sercore.experiment import BASELINES
@@ -165,7 +166,7 @@ def specs(
         for m in tuple(measures) or ("squared_cosine",)
         for b in tuple(betas) or (1.0,)
     ]
-    scheme = target.scheme if protocol == "strict" else "positional_1"
+    scheme = target.scheme if protocol == "strict" else "positional_1" if corpus in POSITIONAL else "positional_files"
     base = RunSpec(
         data=DataSpec(corpus=corpus, task=target.task),
         split=SplitSpec(scheme=scheme),
@@ -304,7 +305,7 @@ def _placed(spec: RunSpec, fold: int, seed: int) -> RunSpec:
 
 
 def _folds(scheme: str) -> int:
-    return {"leave_one_speaker_out": 6, "speakers_4": 4, "positional_1": 1}.get(scheme, 5)
+    return {"leave_one_speaker_out": 6, "speakers_4": 4, "positional_1": 1, "positional_files": 1}.get(scheme, 5)
 
 
 def _known(what: str, names: Sequence[str], known: Sequence[str] | dict) -> None:
