@@ -166,7 +166,7 @@ def specs(
         for m in tuple(measures) or ("squared_cosine",)
         for b in tuple(betas) or (1.0,)
     ]
-    scheme = target.scheme if protocol == "strict" else "positional_1" if corpus in POSITIONAL else "positional_files"
+    scheme = target.scheme if protocol == "strict" else "positional_1" if corpus.removesuffix("_4") in POSITIONAL else "positional_files"
     base = RunSpec(
         data=DataSpec(corpus=corpus, task=target.task),
         split=SplitSpec(scheme=scheme),
