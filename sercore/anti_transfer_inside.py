@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,8 +162,13 @@ def _told_apart(items: pd.DataFrame, factor: str, group: str) -> bool:
 
 def _last_convolution(networks: Networks) -> str:
     """The last tap that is a map and no pooling."""
-    taps = networks.by_name[UNTRAINED].taps
+    network: Any = networks.by_name[UNTRAINED]
+    taps: dict[str, tuple[int, ...]] = network.taps
     return [name for name, shape in taps.items() if len(shape) > 1 and not name.startswith(("pool", "input"))][-1]
+
+
+def _tapped(network: Any, x: torch.Tensor, tap: str) -> torch.Tensor:
+    return network.tapped(x, tap)
 
 
 def permutation_rows(networks: Networks, permutations: int = 50) -> dict[str, list[dict]]:
@@ -181,7 +187,7 @@ def permutation_rows(networks: Networks, permutations: int = 50) -> dict[str, li
     for words, names in pairs.items():
         if all(name in networks.by_name for name in names):
             with torch.no_grad():
-                one, other = (networks.by_name[name].tapped(x, networks.tap) for name in names)
+                one, other = (_tapped(networks.by_name[name], x, networks.tap) for name in names)
             found[words] = channel_permutations(one, other, permutations=permutations)
     return found
 

@@ -166,7 +166,8 @@ def _run_network(
         n_frames, n_features = prepared.train.frames[0].shape
         model = models.build_for(spec, n_features, len(prepared.labels), n_frames)
         _start_from_parent(spec, model, prepared, parents, store)
-        model, term, similar = model.to(where), None, {}
+        model, term = model.to(where), None
+        similar: dict[str, float] = {}
         if spec.anti_transfer:
             against = parents[len(parents) - len(spec.orthogonal) :]
             term, similar = orthogonal.term_of(spec, prepared, model, against, store, where, tqdm.write if progress else lambda _: None)

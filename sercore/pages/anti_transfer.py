@@ -289,8 +289,8 @@ def _together(found: Sequence[Against], results: Results, rows: pd.DataFrame) ->
     made, data = pd.DataFrame({"max_t_low": np.nan, "max_t_high": np.nan}, index=rows.index), Measurements(results)
     for _, part in rows[plain].groupby("tasks"):
         if len(part) > 1:
-            sides = [[data.cube(one.group["group"]) for one in (found[k].row, found[k].reference)] for k in part.index]
-            differences = np.stack([speaker_differences(*pair) for pair in sides], axis=1)
+            sides = [(data.cube(found[k].row.group["group"]), data.cube(found[k].reference.group["group"])) for k in part.index]
+            differences = np.stack([speaker_differences(mine, other) for mine, other in sides], axis=1)
             made.loc[part.index, ["max_t_low", "max_t_high"]] = 100 * stats.max_t_intervals(differences)
     return made
 

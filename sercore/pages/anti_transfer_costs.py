@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from sercore import models, provenance
+from sercore import provenance
 from sercore.losses.anti_transfer import added_bytes
+from sercore.models import vgg16
 from sercore.pages.anti_transfer import in_words, ordered, origin_of, rows_of
 from sercore.pages.overview import STORED, Source
 from sercore.pages.tables import compact
@@ -39,7 +40,7 @@ def costs_table(batch: int = 13) -> Table:
         batch: recordings; 13 in the thesis.
     """
     with torch.device("meta"):
-        network = models.build("vgg16_pool", 128, 4, n_frames=512)
+        network = vgg16.build("vgg16_pool", 512, 128, 4)
     lines = []
     for tap in (name for name in network.taps if name.startswith("conv_")):
         before = [f"conv_{k}." for k in range(1, int(tap.removeprefix("conv_")) + 1)]
