@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercore import models, scale_usage, signals, tempo, tune
+from sercore import anti_transfer_inside, models, probes, scale_usage, signals, tempo, tune
 from sercore.errors import StoreError
 from sercore.experiment import BASELINES, revisions
 from sercore.grids import PROMISED, chapter_specs, finished_runs, published_trials, tuned
@@ -79,7 +79,7 @@ def finished_results(
     }
     results = collect(chapter, records, profile="full")
     extras = {**results.extras, "trials": _trials(chapter, studies)}
-    for name, made in (("embeddings", _embeddings), ("scales", _scales)):
+    for name, made in (("embeddings", _embeddings), ("scales", _scales), ("probes", _probes)):
         try:
             extras |= made(chapter, results, roots or {})
         except StoreError as error:
@@ -107,6 +107,20 @@ def _scales(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> 
             kept = before[name][~before[name]["group"].isin(first.groups["group"])]
             made[name] = pd.concat([part for part in (kept, table) if len(part)] or [table], ignore_index=True)
     return made
+
+
+def _probes(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
+    """What can be read out of networks with and without anti-transfer, of fold 0 and seed 0: fixed beforehand; other corpora are kept."""
+    targets = results.groups[results.groups["settings"].str.contains("at_")]["corpus"]
+    made = []
+    for corpus in dict.fromkeys(targets):
+        networks = anti_transfer_inside.networks_of(results.of(corpus=corpus), corpus, roots)
+        made += [anti_transfer_inside.probe_rows(networks, summary).assign(corpus=corpus) for summary in probes.SUMMARIES]
+    if not made:
+        return {}
+    before = load_results(chapter).extras.get("probes")
+    kept = [] if before is None else [before[~before["corpus"].isin(targets)]]
+    return {"probes": pd.concat([part for part in (*kept, *made) if len(part)], ignore_index=True)}
 
 
 def _embeddings(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
