@@ -69,6 +69,7 @@ def test_inverse_is_the_same_loss_with_the_sign_of_beta_turned_once(beta):
 def test_weights_and_loss_of_one_task_name_it_twice():
     spec = one("at_wi")
     assert about(spec.parents) == [SPEAKERS, SPEAKERS]
+    assert spec.parents[0] == spec.parents[1] == one("wi").parents[0]
     assert about(spec.orthogonal) == [SPEAKERS]
     assert (spec.model.initial_weights, spec.model.frozen_until, spec.anti_transfer) == ("parent_features", "", one("at").anti_transfer)
 
@@ -143,7 +144,8 @@ def test_a_group_is_named_once_and_holds_folds_and_seeds_alone():
 def test_orthogonal_tasks_are_learned_long_enough_and_by_the_network_that_uses_them():
     quick = specs("synthetic", "quick", systems=["vgg16_pool"], methods=["at"])
     task, run = quick
-    assert (task.training.epochs, run.training.epochs) == (grid.FEWEST_PRETRAINING_EPOCHS, 8)
+    assert (task.training.epochs, run.training.epochs) == (grid.FEWEST_PRETRAINING_EPOCHS, grid.QUICK_TRAINING.epochs)
+    assert run.training.epochs < task.training.epochs
     assert (task.model, task.features) == (run.model, run.features)
     longer = specs("synthetic", "quick", systems=["vgg16_pool"], methods=["at"], epochs=60)
     assert {s.training.epochs for s in longer} == {60}

@@ -226,8 +226,9 @@ def test_only_the_size_of_the_thesis_is_not_called_reduced(corpus):
     for size in ("whole", "reduced", "small"):
         said = page.size_of(made("none", corpus=corpus, size=size)[-1])
         assert said.startswith("reduced size: ") == (size != "whole")
-    narrow = made("none", size="whole")[-1]
-    assert page.size_of(narrow.model_copy(update={"model": narrow.model.model_copy(update={"width": 0.5})})).startswith("reduced size: ")
+    whole, reduced = (made("none", corpus=corpus, size=size)[-1] for size in ("whole", "reduced"))
+    assert page.size_of(whole.model_copy(update={"model": reduced.model})).startswith("reduced size: ")
+    assert page.size_of(reduced.model_copy(update={"model": whole.model})).startswith("reduced size: ")
 
 
 # gains
@@ -273,14 +274,17 @@ def test_gains_of_other_settings_and_tasks_are_kept_apart():
     """Folds by position test other speakers than pairs of speakers: no family, and no table of differences."""
     strict = made("none", "at", taps=("conv_1", "conv_5"), tasks=TASKS)
     paper = made("none", "at", taps=("conv_1", "conv_5"), protocol="paper")[1:]
-    results = merge([planted(strict, {}), planted(paper, {}, speakers=4)])
+    wild = np.random.default_rng(0).integers(4, 14, (4, 10)).tolist()
+    right = dict(zip([s for s in strict if s.anti_transfer], wild, strict=True))
+    results = merge([planted(strict, right), planted(paper, {}, speakers=4)])
     results.runs = results.runs.astype({"validation_uar": float})
     first, second = page.gains([Source(STORED, results)])
     assert (len(first.rows), len(second.rows)) == (2 * 2, 2)
     assert (first.stamp.rpartition(", ")[2], second.stamp.rpartition(", ")[2]) == ("strict", "paper")
     speakers, words = (first.rows[first.rows["tasks"].eq(task)] for task in ("speaker of ravdess", "word of fsdd"))
-    alone = page.gains([Source(STORED, planted(made("none", "at", taps=("conv_1", "conv_5")), {}))])[0].rows
+    alone = page.gains([Source(STORED, planted(made("none", "at", taps=("conv_1", "conv_5")), right))])[0].rows
     assert speakers[["max_t_low", "max_t_high"]].to_numpy() == pytest.approx(alone[["max_t_low", "max_t_high"]].to_numpy())
+    assert (speakers["max_t_high"] > speakers["max_t_low"]).all()
     assert words["max_t_low"].notna().all()
 
 
