@@ -107,13 +107,14 @@ def collect(chapter: str, records: Iterable[Mapping], store: RunStore | None = N
         The rows; groups in the order of the records.
 
     Raises:
-        StoreError: a run's predictions are not in the store.
+        StoreError: a run's predictions are not in the store, or runs of one group differ in more than fold and seed.
     """
     store = store or RunStore()
     records = list(records)
     if not records:
         return empty_results()
     specs = {r["run_id"]: RunSpec.model_validate(r["spec"]) for r in records}
+    _refuse_unlike(specs.values())
     counts, runs, histories = [], [], []
     for record in records:
         spec = specs[record["run_id"]]
@@ -154,6 +155,16 @@ def collect(chapter: str, records: Iterable[Mapping], store: RunStore | None = N
         _learning_curves(histories),
         {s.group: s.group_form() for s in specs.values()},
     )
+
+
+def _refuse_unlike(specs: Iterable[RunSpec]) -> None:
+    """A group's name does not say everything (features, training): runs of one name must be alike, or their counts would be added up."""
+    forms: dict[str, Any] = {}
+    for spec in specs:
+        if forms.setdefault(spec.group, form := spec.group_form()) != form:
+            other = forms[spec.group]
+            unlike = sorted(key for key in form if form[key] != other.get(key))
+            raise StoreError(f"two kinds of runs are called {spec.group}, unlike in {', '.join(unlike)}: collect them apart")
 
 
 def _count(predictions: pd.DataFrame, spec: RunSpec, labels: list[str]) -> pd.DataFrame:

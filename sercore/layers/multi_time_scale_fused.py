@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 #: Multiplications an item (all branches) below which compiling is not worth while.
-LEAST_WORK = 4_000_000
+LEAST_WORK = 1_000_000
 #: Input maps above which torch's library is as fast.
 MOST_CHANNELS = 3
 #: Threads of torch above which its convolutions win: this pass has one.

@@ -213,6 +213,13 @@ def test_killed_run_resumes_and_ends_like_an_uninterrupted_one(corpus, home, tmp
     assert shop.records()["status"].tolist() == ["finished"]
 
 
+def test_runs_of_one_name_that_are_unlike_are_not_added_up(corpus, tmp_path):
+    shop = store.RunStore(tmp_path)
+    records = [experiment.run_one(one, store=shop) for one in (spec(), spec(training={**spec().training.model_dump(), "epochs": 1}))]
+    with pytest.raises(StoreError, match="unlike in training"):
+        results.collect("x", records, shop)
+
+
 def test_published_rows_come_back_as_they_were(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path / "published"))
     shop = store.RunStore(tmp_path)
