@@ -89,7 +89,12 @@ display(inside.areas_table(networks))
 # %% [markdown]
 # ## Verdict
 # The thesis reads from one recording's picture that anti-transfer turns a network away from the noise. Whether a map means anything is
-# measured above, recording by recording. The quick run says nothing about speech; on real recordings:
+# measured above, recording by recording.
+#
+# ## Limits, and the full run
+# - A linear read-out finds what lies open; a factor that it does not find may still be there.
+# - Networks of one fold and one seed; four speakers that none of them has heard.
+# - The quick run says nothing about speech. On real recordings:
 #
 # ```
 # papermill notebooks/ch05_inside.py out.ipynb -p profile full -p corpora emodb -p corpora_root <folder>

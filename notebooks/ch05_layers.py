@@ -118,7 +118,13 @@ display(costs.costs_table())
 # %% [markdown]
 # ## Verdict
 # From the quick runs nothing follows about speech: they show that every layer, weight and measure can be run and what the figures will hold.
-# The sweep over layers on real speech is *not run* until a device that can do it is at hand:
+# The sweep over layers on real speech is *not run*.
+#
+# ## Limits, and the full run
+# - The quick network has a sixteenth of the width and sees 128 x 32 points: with so few channels, features of two networks are unlike from the
+#   start, and the loss has less to do than at whole size.
+# - Two test speakers at the quick profile: too few for intervals of all layers together.
+# - A day of one core at reduced size, or a device that can do it:
 #
 # ```
 # papermill notebooks/ch05_layers.py out.ipynb -p profile full -p corpora emodb -p corpora_root <folder> -p scheduler local

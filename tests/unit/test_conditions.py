@@ -32,7 +32,7 @@ def spec_of(condition, **changes):
 def test_every_leak_that_can_be_switched_on_alone_has_a_line():
     alone = {c.leaks[0] for c in CONDITIONS.values() if len(c.leaks) == 1}
     assert set(CONDITIONS["all_leaks"].leaks) == alone
-    assert alone | {"source_overlap", "validation_speakers"} == set(LEAKS)
+    assert alone | {"source_overlap", "validation_speakers", "pretraining_overlap"} == set(LEAKS)
     assert CONDITIONS["strict"].leaks == ()
 
 
