@@ -232,11 +232,15 @@ def test_a_full_run_is_preferred_to_a_quick_one():
     assert (found["group"], other) == ("ravdess.reslstm_sa_h64.definition.paper", "")
 
 
+@pytest.fixture(scope="module")
+def stored_groups():
+    return ledger.stored().groups
+
+
 @pytest.mark.parametrize("selector", [s for s in claims.load_map().values() if s.statistic], ids=lambda s: s.id)
-def test_every_selector_matches_at_most_one_stored_row(selector):
-    groups = ledger.stored().groups
+def test_every_selector_matches_at_most_one_stored_row(selector, stored_groups):
     for protocol in ("paper", "strict"):
-        find_group(groups, Selector(**(vars(selector) | {"protocol": protocol})))
+        find_group(stored_groups, Selector(**(vars(selector) | {"protocol": protocol})))
 
 
 # --- facts and settings -------------------------------------------------------------------------------------------------------------------
