@@ -25,7 +25,7 @@ KEYS = {
     "protocol": lambda spec: spec.protocol,
     "system": lambda spec: spec.model.name,
     "variant": lambda spec: spec.model.variant,
-    "settings": lambda spec: spec.model.settings,
+    "settings": lambda spec: spec.settings,
     "task": lambda spec: spec.data.task,
     "split": lambda spec: spec.split.scheme,
     "fold": lambda spec: spec.split.fold,

@@ -175,7 +175,7 @@ def missing(chapter: str, corpora: Sequence[str] = ()) -> pd.DataFrame:
         have = int(seeds.get(spec.group, 0))
         if have < wanted:
             row = {"corpus": spec.data.corpus, "protocol": spec.protocol, "system": spec.model.name}
-            row["settings"] = spec.model.settings
+            row["settings"] = spec.settings
             rows.append(row | {"folds": len({s.split.fold for s in specs}), "seeds": wanted, "stored_seeds": have})
     return pd.DataFrame(rows, columns=["corpus", "protocol", "system", "settings", "folds", "seeds", "stored_seeds"])
 

@@ -20,6 +20,8 @@ from sercore.publication import promised_corpora, promised_specs
 from sercore.results import Results
 from sercore.sweep import Sweep
 
+#: Signs above which the name of a system is broken over lines.
+_LONG_LABEL = 60
 #: Words of a claim's quantity that the heading of its table has said already.
 _SAID = ("RAVDESS, ", "val, ", "speaker split, ")
 
@@ -73,7 +75,8 @@ def runs(chapter: str, shown: Sequence[Source]) -> Table:
         rows.append(line | {"UAR [95 %]": had, "folds x seeds": f"{row['folds']}{seeds}"})
     caption = "What was run: this build, and stored from full runs"
     made_from = sum((origins.of_runs(source.results) for source in shown), Origin()) + origins.of_files("sercore/grids.py")
-    return compact(rows, caption, f"runs-{chapter}", ("system", "UAR [95 %]", "folds x seeds"), made_from)
+    short = all(len(str(row["system"])) < _LONG_LABEL for row in rows)
+    return compact(rows, caption, f"runs-{chapter}", (*(("system",) if short else ()), "UAR [95 %]", "folds x seeds"), made_from)
 
 
 def failed(sweep: Sweep) -> Table | Shown:
