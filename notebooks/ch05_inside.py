@@ -27,7 +27,7 @@ scheduler = ""          # empty: this process; local: one worker a core; local:N
 # The networks are those of fold 0 and seed 0, fixed beforehand; the recordings are of speakers from whom none of them has learned.
 
 # %%
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from sercore import grids
 from sercore.pages import overview, tables
@@ -90,7 +90,11 @@ display(inside.areas_table(networks))
 # ## Verdict
 # The thesis reads from one recording's picture that anti-transfer turns a network away from the noise. Whether a map means anything is
 # measured above, recording by recording.
-#
+
+# %%
+display(Markdown("**Verdict.** " + inside.answer(shown)))
+
+# %% [markdown]
 # ## Limits, and the full run
 # - A linear read-out finds what lies open; a factor that it does not find may still be there.
 # - Networks of one fold and one seed; four speakers that none of them has heard.

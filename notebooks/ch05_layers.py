@@ -121,8 +121,8 @@ display(costs.costs_table())
 # The sweep over layers on real speech is *not run*.
 #
 # ## Limits, and the full run
-# - The quick network has a sixteenth of the width and sees 128 x 32 points: with so few channels, features of two networks are unlike from the
-#   start, and the loss has less to do than at whole size.
+# - The quick network is narrow and its input small: with few channels, features of two networks are unlike from the start, and the loss has
+#   less to do than at whole size.
 # - Two test speakers at the quick profile: too few for intervals of all layers together.
 # - A day of one core at reduced size, or a device that can do it:
 #

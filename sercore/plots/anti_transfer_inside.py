@@ -53,6 +53,26 @@ def seen(shown: Sequence[Source], roots: Mapping[str, str | Path] | None = None)
     return found
 
 
+def answer(shown: Sequence[Source], corpora: Sequence[str] = ("emodb",)) -> str:
+    """How well the speaker is read out with and without anti-transfer, from published read-outs only; else `not run`."""
+    rows = next((one.results.extras.get("probes") for one in shown if one.origin == STORED), None)
+    said = []
+    for corpus in corpora:
+        here = None if rows is None else rows[rows["corpus"].eq(corpus) & rows["factor"].eq("speaker") & rows["summary"].eq("gram")]
+        by_name = {} if here is None else {row["network"]: row for row in here.to_dict("records")}
+        if not {"none", "at"} <= set(by_name):
+            said.append(f"Read-outs on {corpus}: not run.")
+            continue
+        parts = [
+            f"{WORDS[name]} {100 * row['score']:.0f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}] %"
+            for name, row in by_name.items()
+            if name in ("none", "at", "at_random", UNTRAINED)
+        ]
+        tap = by_name["at"]["tap"]
+        said.append(f"On {corpus} the speaker is read out of the Gram matrices at {tap} with a recall of: {', '.join(parts)}.")
+    return " ".join(said)
+
+
 def read_outs(shown: Sequence[Source], at_hand: Sequence[Seen]) -> Shown:
     """How well speaker, text and emotion can be read out, stored rows first."""
     made = []

@@ -124,7 +124,7 @@ def scores_from_counts(results: Results) -> dict[tuple[str, str, str], set[str]]
             for truth, part in seed.groupby("truth"):
                 per_class[truth] = part[truth].sum() / part[results.labels(group["group"])].to_numpy().sum()
             scores.append(sum(per_class.values()) / len(per_class))
-        key = (ledger.label(group["system"]), group["corpus"], group["protocol"])
+        key = (ledger.label(group["system"], group.get("settings", "")), group["corpus"], group["protocol"])
         found.setdefault(key, set()).add(f"{100 * sum(scores) / len(scores):.1f}")
     return found
 
