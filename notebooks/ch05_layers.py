@@ -61,7 +61,7 @@ display(tables.failed(sweep), figures.gain_by_tap(gains))
 # %% [markdown]
 # ## What the loss itself does at each layer
 # Deep layers of a network that has just been drawn are unlike those of any other already, so the loss has little to take away there. The
-# value of the first batch, before training, stands beside the last one.
+# mean of the first epoch stands beside that of the last.
 
 # %%
 display(costs.losses_table(shown))

@@ -98,7 +98,7 @@ def _by_tap(rows: pd.DataFrame, one: Gain) -> _Figure:
     )
     ax.set_xticks(at, rows["tap"], rotation=45, ha="right")
     ax.set(xlabel="tap of anti-transfer", ylabel="UAR above no transfer (points)")
-    legend = fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=3)
+    legend = fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=2)
     if not together.any():
         legend.get_texts()[0].set_text("95 %, all taps together: too few speakers")
     ax.set_title(f"{one.corpus}: against {rows['tasks'].iloc[0]}", loc="left", fontsize=10)
