@@ -12,8 +12,8 @@ import pandas as pd
 from sercore import ledger, provenance, stats
 from sercore.anti_transfer_grid import METHODS, ORTHOGONAL, PROMISED, SIZES, Transfer, default_tasks, specs, transfer_of, without_transfer
 from sercore.ledger.measurements import Comparison, Measurements, speaker_differences
-from sercore.ledger.rule import MIN_SEEDS, MIN_SPEAKERS
 from sercore.models import BACKBONES
+from sercore.pages.multi_time_scale import finding, points
 from sercore.pages.overview import STORED, Source
 from sercore.pages.tables import compact
 from sercore.provenance import Origin, Table
@@ -163,25 +163,6 @@ def size_of(spec: RunSpec) -> str:
     bins = round(features.window_ms * (features.sample_rate_hz or 16000) / 2000)
     said = f"{features.segment_frames} x {bins} inputs, width {width:g}"
     return said if width == 1 and (features.sample_rate_hz, features.hop_ms) == SIZES["whole"] else f"reduced size: {said}"
-
-
-def finding(c: Comparison) -> str:
-    """What a comparison shows, in words: higher, lower, no difference shown, or not decidable and why."""
-    low, high = c.difference.low, c.difference.high
-    if c.n_speakers < MIN_SPEAKERS or c.n_seeds < MIN_SEEDS:
-        return "not decidable (too few speakers or seeds)"
-    if not c.decidable:
-        return f"not decidable (only {100 * c.detectable:.1f} points or more would be found)"
-    return "higher" if low > 0 else "lower" if high < 0 else "no difference shown"
-
-
-def points(c: Comparison) -> str:
-    """A difference with its interval, in points.
-
-    Args:
-        c: of two groups.
-    """
-    return f"{100 * c.difference.estimate:+.1f} [{100 * c.difference.low:+.1f}, {100 * c.difference.high:+.1f}]"
 
 
 def pairs(shown: Sequence[Source]) -> Table:

@@ -160,7 +160,7 @@ def _sentence(pair: Pair, corpus: str) -> str:
     for metric, name in (("accuracy", "accuracy"), ("uar", "UAR")):
         c = pair.by_metric[metric]  # type: ignore[index]
         score = f"{name} {100 * c.score:.1f} % against {100 * c.reference_score:.1f} %"
-        parts.append(f"{score}, {_points(c)} points: {finding(c)}")
+        parts.append(f"{score}, {points(c)} points: {finding(c)}")
     extent = (
         f"{int(pair.group['n_items'])} recordings, {first.n_speakers} speakers, {int(pair.group['folds'])} folds, {first.n_seeds} seeds"
     )
@@ -178,7 +178,8 @@ def finding(comparison: Comparison) -> str:
     return "higher" if low > 0 else "lower" if high < 0 else "no difference shown"
 
 
-def _points(c: Comparison) -> str:
+def points(c: Comparison) -> str:
+    """A difference with its interval, in points."""
     return f"{100 * c.difference.estimate:+.1f} [{100 * c.difference.low:+.1f}, {100 * c.difference.high:+.1f}]"
 
 
@@ -200,7 +201,7 @@ def pairs(shown: Sequence[Source]) -> Table:
                 for metric in METRICS:
                     c = pair.by_metric[metric]
                     name = "UAR" if metric == "uar" else metric
-                    line |= {f"{name} [95 %]": _points(c), f"p {name} (Holm)": f"{c.sign_flip.p:.2g} ({holm[metric][k]:.2g})"}
+                    line |= {f"{name} [95 %]": points(c), f"p {name} (Holm)": f"{c.sign_flip.p:.2g} ({holm[metric][k]:.2g})"}
                 one = pair.by_metric["accuracy"]
                 line |= {"smallest p": f"{one.sign_flip.p_min:.2g}", "finding (accuracy)": finding(one)}
                 rows.append(line | {"speakers x seeds": f"{one.n_speakers} x {one.n_seeds}"})
