@@ -5,50 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sercore.data.folds import POSITIONAL
-from sercore.data.splits import DEFAULT_SCHEME
+from sercore.anti_transfer_tasks import (
+    DIVISIONS,
+    NOISE_LEVELS,
+    ORTHOGONAL,
+    TARGETS,
+    default_noises,
+    default_tasks,
+    division_of,
+    hears_the_target,
+    n_folds,
+    noise_of,
+)
+from sercore.data.corpora import CORPORA
 from sercore.errors import SpecError
 from sercore.experiment import BASELINES
 from sercore.models import BACKBONES
-from sercore.spec import PAPER_LEAKS, AntiTransferSpec, DataSpec, FeatureSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec
+from sercore.spec import AntiTransferSpec, DataSpec, FeatureSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec
 
-
-class Target(NamedTuple):
-    """What is recognised in a corpus (thesis Sec. 5.3.1): label, split by speakers, length of a segment in s."""
-
-    task: str
-    scheme: str
-    segment_s: float
-
-
-class Orthogonal(NamedTuple):
-    """What a network is pre-trained for (thesis Table 5.2): corpus, label, split."""
-
-    corpus: str
-    task: str
-    scheme: str
-
-
-_SPEAKERS = "within_speakers_5"
-TARGETS = {
-    **{corpus: Target("emotion", DEFAULT_SCHEME[corpus], 4.0) for corpus in ("synthetic", "emodb", "ravdess", "iemocap_4")},
-    "fsdd": Target("word", "leave_one_speaker_out", 1.0),
-    "speech_commands": Target("word", "speakers_4", 1.0),
-    "speech_commands_digits": Target("word", "speakers_4", 1.0),
-    "good_sounds": Target("quality", "leave_one_speaker_out", 6.0),
-}
-#: name in a chapter's parameter `tasks` -> the run of it; those of one corpus with the target have heard its test side.
-ORTHOGONAL = {
-    f"{task}_{corpus}": Orthogonal(corpus, task, scheme)
-    for corpus, task, scheme in (
-        ("synthetic_others", "speaker", _SPEAKERS), ("synthetic_others", "word", "speakers_4"), ("ravdess", "speaker", _SPEAKERS),
-        ("ravdess", "emotion", DEFAULT_SCHEME["ravdess"]), ("emodb", "emotion", DEFAULT_SCHEME["emodb"]), ("fsdd", "speaker", _SPEAKERS),
-        ("fsdd", "word", "leave_one_speaker_out"), ("speech_commands", "word", "speakers_4"), ("iemocap_4", "speaker", _SPEAKERS),
-        ("iemocap_4", "emotion", DEFAULT_SCHEME["iemocap_4"]), ("librispeech_words", "word", "speakers_4"),
-        ("esc10", "noise", "speakers_4"), ("ms_snsd", "noise", "speakers_4"), ("nsynth", "instrument", "speakers_4"),
-        ("good_sounds", "instrument", _SPEAKERS),
-    )
-}  # fmt: skip
 #: What is transferred, in the order of the tables. `dual` is two runs: anti-transfer against the first task, then against
 #: the second, from the first's weights.
 METHODS = {
@@ -122,6 +96,9 @@ def specs(
     betas: Sequence[float] = (),
     aggregations: Sequence[str] = (),
     measures: Sequence[str] = (),
+    divisions: Sequence[str] = (),
+    noises: Sequence[str] = (),
+    noise_corpus: str = "",
 ) -> list[RunSpec]:
     """Specs of the chapter on one corpus.
 
@@ -137,10 +114,14 @@ def specs(
         tasks: keys of ORTHOGONAL; empty takes speakers of another corpus. `dual` needs two: the first, then the second.
         size: key of SIZES; empty takes the profile's. The width goes with it: 1, 1/8 or 1/16.
         betas, aggregations, measures: of method `at`, one run for each combination; empty takes 1, Gram matrices, squared cosine.
+        divisions: keys of DIVISIONS; empty takes speakers.
+        noises: keys of NOISE_LEVELS; empty takes none.
+        noise_corpus: key of CORPORA, its recordings are the noises; empty takes MS-SNSD, for the embedded voices the embedded noises.
 
     Returns:
         One spec a run: the orthogonal tasks that are used (one run each, whatever the seeds), then seeds outermost, so that a slice from
-        the front is balanced. A run that needs others has them as its parents.
+        the front is balanced. A run that needs others has them as its parents; where one of them has heard the target's own recordings
+        or noises, as in a part of the thesis' pairs, the leak `pretraining_overlap` is declared.
 
     Raises:
         SpecError: a value is none of these.
@@ -166,33 +147,34 @@ def specs(
         for m in tuple(measures) or ("squared_cosine",)
         for b in tuple(betas) or (1.0,)
     ]
-    scheme = target.scheme if protocol == "strict" else "positional_1" if corpus.removesuffix("_4") in POSITIONAL else "positional_files"
-    base = RunSpec(
-        data=DataSpec(corpus=corpus, task=target.task),
-        split=SplitSpec(scheme=scheme),
-        model=ModelSpec(name=systems[-1], variant=variant, dropout=0.5 if full else 0.0, width=WIDTHS[size]),
-        features=features,
-        training=training,
-        leaks=PAPER_LEAKS["thesis"] if protocol == "paper" else (),
-        source="thesis",
-    )
-    n_folds = folds or (1 if not full or protocol == "paper" else _folds(scheme))
+    model = ModelSpec(name=systems[-1], variant=variant, dropout=0.5 if full else 0.0, width=WIDTHS[size])
     found: list[RunSpec] = []
     for seed in range(seeds or (5 if full else 1)):
-        for name in systems:
-            for made in _of_system(base, name, methods, tuple(taps) or (PROMISED_TAP,), tasks, losses):
-                found += [_placed(made, fold, seed) for fold in range(n_folds) if name not in BASELINES or seed == 0]
+        for data, scheme, leaks in _divided(corpus, protocol, divisions, noises, noise_corpus):
+            split, wanted = SplitSpec(scheme=scheme), folds or (1 if not full or protocol == "paper" else n_folds(scheme, corpus))
+            base = RunSpec(data=data, split=split, model=model, features=features, training=training, leaks=leaks, source="thesis")
+            for name in systems:
+                for made in _of_system(base, name, methods, tuple(taps) or (PROMISED_TAP,), tasks, losses):
+                    found += [_placed(made, fold, seed) for fold in range(wanted) if name not in BASELINES or seed == 0]
     first = dict.fromkeys(parent for run in found for parent in _ancestors(run) if not parent.parents)
     return [*first, *found]
 
 
+def _divided(
+    corpus: str, protocol: str, divisions: Sequence[str], noises: Sequence[str], noise_corpus: str
+) -> list[tuple[DataSpec, str, tuple[str, ...]]]:
+    """Recordings, scheme and leaks for each division and level of noise."""
+    divisions, noises, noise_corpus = tuple(divisions) or ("speakers",), tuple(noises) or ("none",), noise_corpus or default_noises(corpus)
+    _known("division", divisions, DIVISIONS)
+    _known("level of noise", noises, NOISE_LEVELS)
+    _known("corpus of noises", [noise_corpus], CORPORA)
+    task = TARGETS[corpus].task
+    every = [DataSpec.model_validate({"corpus": corpus, "task": task, "noise": noise_of(level, noise_corpus)}) for level in noises]
+    return [(data, *division_of(corpus, division, protocol)) for division in divisions for data in every]
+
+
 def _ancestors(run: RunSpec) -> list[RunSpec]:
     return [one for parent in run.parents for one in (parent, *_ancestors(parent))]
-
-
-def default_tasks(corpus: str) -> tuple[str, ...]:
-    """The orthogonal task of a target where none is asked for: speakers of another corpus, so that no test speaker is heard before."""
-    return ("speaker_synthetic_others",) if corpus == "synthetic" else ("speaker_ravdess",) if corpus != "ravdess" else ("speaker_fsdd",)
 
 
 def orthogonal_run(name: str, like: RunSpec) -> RunSpec:
@@ -223,7 +205,7 @@ def _of_system(
         for tap in tapped:
             for task in asked:
                 parents = [orthogonal_run(one, base) for one in (tasks[:2] if method == "dual" else (task,))]
-                found += [_with(base, method, parents, tap, loss) for loss in (losses if method == "at" else losses[:1])]
+                found += [_declared(_with(base, method, parents, tap, loss)) for loss in (losses if method == "at" else losses[:1])]
     return found
 
 
@@ -243,9 +225,14 @@ def _with(base: RunSpec, method: str, tasks: Sequence[RunSpec], tap: str, loss: 
     if method == "at_wi":
         return _valid(base, model=weights, parents=(tasks[0], tasks[0]), anti_transfer=loss)
     if method == "dual":
-        first = _valid(base, parents=(tasks[0],), anti_transfer=loss)
+        first = _declared(_valid(base, parents=(tasks[0],), anti_transfer=loss))
         return _valid(base, model=weights, parents=(first, tasks[1]), following=(0,), anti_transfer=loss)
     return _valid(base, parents=tuple(tasks), anti_transfer=loss)
+
+
+def _declared(run: RunSpec) -> RunSpec:
+    """The run with the leak `pretraining_overlap` where its orthogonal task is of its own recordings or noises."""
+    return _valid(run, leaks=(*run.leaks, "pretraining_overlap")) if hears_the_target(run) else run
 
 
 class Transfer(NamedTuple):
@@ -281,7 +268,7 @@ def transfer_of(spec: RunSpec) -> Transfer:
 
 
 def without_transfer(spec: RunSpec) -> RunSpec:
-    """The run that shares everything with this one but what is transferred: what a gain is over.
+    """The run that shares everything with this one but what is transferred, and the leak that this alone may be: what a gain is over.
 
     Example:
         >>> found = specs("synthetic", "quick", systems=["vgg16"], methods=["none", "at_wi"])
@@ -289,7 +276,8 @@ def without_transfer(spec: RunSpec) -> RunSpec:
         True
     """
     model = spec.model.model_copy(update={"initial_weights": "random", "frozen_until": ""})
-    return spec.model_copy(update={"model": model, "parents": (), "following": (), "anti_transfer": None})
+    leaks = tuple(leak for leak in spec.leaks if leak != "pretraining_overlap")
+    return spec.model_copy(update={"model": model, "parents": (), "following": (), "anti_transfer": None, "leaks": leaks})
 
 
 def _in_words(parents: Sequence[RunSpec], between: str = " and ") -> str:
@@ -302,10 +290,6 @@ def _valid(base: RunSpec, **changes: object) -> RunSpec:
 
 def _placed(spec: RunSpec, fold: int, seed: int) -> RunSpec:
     return RunSpec.of_group(spec.group_form(), fold, seed)
-
-
-def _folds(scheme: str) -> int:
-    return {"leave_one_speaker_out": 6, "speakers_4": 4, "positional_1": 1, "positional_files": 1}.get(scheme, 5)
 
 
 def _known(what: str, names: Sequence[str], known: Sequence[str] | dict) -> None:

@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from sercore import explain, faithfulness, models, probes, signals
-from sercore.anti_transfer_grid import METHODS, TARGETS, transfer_of, without_transfer
+from sercore.anti_transfer_grid import METHODS, transfer_of, without_transfer
+from sercore.anti_transfer_tasks import TARGETS
 from sercore.errors import StoreError
 from sercore.losses.permutation import channel_permutations
 from sercore.prepare import corpus_of, prepare

@@ -134,7 +134,8 @@ def forecast(
     for grid in grids:
         specs = list(grid)
         try:
-            corpora = {spec.data.corpus: corpus_of(spec, roots) for spec in _with_parents(specs)}
+            for spec in _with_parents(specs):
+                corpus_of(spec, roots)
         except CorpusError:
             found.elsewhere.update(spec.data.corpus for spec in specs)
             continue
@@ -146,7 +147,7 @@ def forecast(
             found.runs += len(specs)
             continue
         for spec in _with_parents(specs):
-            name = identify(spec, corpora[spec.data.corpus], roots)
+            name = identify(spec, corpus_of(spec, roots), roots)
             if name in seen:
                 continue
             seen.add(name)

@@ -14,7 +14,7 @@ from sercore.conditions import CONDITIONS
 from sercore.data.splits import DEFAULT_SCHEME
 from sercore.errors import SpecError, StoreError
 from sercore.experiment import BASELINES, identify
-from sercore.prepare import load_corpus
+from sercore.prepare import corpus_of
 from sercore.progress import bar
 from sercore.results import Results, collect, load_results
 from sercore.spec import PAPER_LEAKS, DataSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec
@@ -177,7 +177,7 @@ def tuned(specs: Sequence[RunSpec], chapter: str, roots: Mapping[str, str | Path
         elif len(trials) < wanted:
             if not search:
                 raise StoreError(f"the search {name} has {len(trials)} of {wanted} trials: run `sercore tune {chapter}` first")
-            corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
+            corpus = corpus_of(spec, roots)
             with bar(total=wanted, label=f"search {name}", unit="trial") as shown:
                 trials = tune.tune(tune.searched(spec), corpus, on_trial=partial(_show, shown))
         chosen[name] = tune.best_parameters(trials, name)
@@ -253,6 +253,6 @@ def finished_runs(specs: Sequence[RunSpec], roots: Mapping[str, str | Path] | No
     store = store or RunStore()
     records: dict[tuple[str, int], list[dict | None]] = {}
     for spec in specs:
-        corpus = load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
+        corpus = corpus_of(spec, roots)
         records.setdefault((spec.group, spec.seed), []).append(store.finished(identify(spec, corpus, roots)))
     return [r for whole in records.values() if all(r is not None for r in whole) for r in whole if r is not None]

@@ -145,7 +145,8 @@ def _cache(spec: RunSpec, prepared: Prepared, network: nn.Module, say: Callable[
     assert spec.anti_transfer is not None
     examples, (tap,) = prepared.train, spec.anti_transfer.taps
     numbers = [prepared.normaliser.mean.tolist(), prepared.normaliser.deviation.tolist()]
-    features = digest([spec.data.corpus, spec.features.model_dump(mode="json"), prepared.plan.fingerprint, numbers])
+    heard = [spec.data.corpus, *([spec.data.noise.label] if spec.data.noise else [])]
+    features = digest([*heard, spec.features.model_dump(mode="json"), prepared.plan.fingerprint, numbers])
     place = {name: k for k, name in enumerate(examples.ids)}
     device, folder = next(network.parameters()).device, store_folder() / "cache" / "grams"
     with refusals_named(folder):

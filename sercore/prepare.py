@@ -13,11 +13,12 @@ import pandas as pd
 from sercore.data import corpora
 from sercore.data.corpora import Corpus
 from sercore.data.items import class_labels
+from sercore.data.noisy import NoisyCorpus, with_noise
 from sercore.data.splits import SplitPlan, split_plan
 from sercore.evaluate import SealedEvaluator
 from sercore.features.cache import corpus_features, segments_of
 from sercore.features.normaliser import Normaliser
-from sercore.spec import FeatureSpec, RunSpec
+from sercore.spec import DataSpec, FeatureSpec, RunSpec
 from sercore.train import Examples, derive_seed
 
 _NORMALISERS = {"per_dimension": Normaliser.fit, "scalar": Normaliser.fit_scalar, "maximum": Normaliser.fit_maximum}
@@ -91,9 +92,11 @@ def table_of(spec: RunSpec, corpus: Corpus) -> pd.DataFrame:
     Returns:
         Columns of the item table.
     """
-    if "level_filter" not in spec.leaks:
-        return corpus.items
-    return corpus.items[corpus.peaks().to_numpy() > spec.data.level_filter_peak]
+    return _dealt(corpus, spec.data, "level_filter" in spec.leaks)
+
+
+def _dealt(corpus: Corpus, data: DataSpec, filtered: bool) -> pd.DataFrame:
+    return corpus.items[corpus.peaks().to_numpy() > data.level_filter_peak] if filtered else corpus.items
 
 
 def fitted(features: FeatureSpec, frames: Sequence[np.ndarray]) -> Normaliser:
@@ -125,8 +128,24 @@ def examples(ids: list[str], frames: list[np.ndarray], labels: np.ndarray | None
 
 
 def corpus_of(spec: RunSpec, roots: Mapping[str, str | Path] | None = None) -> Corpus:
-    """The corpus of a run, from its folder in `roots`; errors as `load_corpus`."""
-    return load_corpus(spec.data.corpus, str((roots or {}).get(spec.data.corpus, "")))
+    """The corpus of a run, from its folder in `roots`, with noise mixed in where the run says so.
+
+    Raises:
+        CorpusError: as `load_corpus`, of the recordings or the noises; or there are too few noises for the split.
+    """
+    places = roots or {}
+    root = str(places.get(spec.data.corpus, ""))
+    if spec.data.noise is None:
+        return load_corpus(spec.data.corpus, root)
+    noises = str(places.get(spec.data.noise.corpus, ""))
+    return _noisy_corpus(spec.data, spec.split.scheme, "level_filter" in spec.leaks, root, noises)
+
+
+@lru_cache(maxsize=8)
+def _noisy_corpus(data: DataSpec, scheme: str, filtered: bool, root: str, noise_root: str) -> NoisyCorpus:
+    assert data.noise is not None
+    clean, noises = load_corpus(data.corpus, root), load_corpus(data.noise.corpus, noise_root)
+    return with_noise(clean, noises, data.noise, scheme, data.task, _dealt(clean, data, filtered))
 
 
 @lru_cache(maxsize=8)

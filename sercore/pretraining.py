@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from sercore.data.corpora import Corpus
 from sercore.data.splits import split_plan
 from sercore.errors import LeakError
@@ -20,7 +22,7 @@ class Heard:
     Attributes:
         parent: the run, in words.
         speakers: of the same corpus, sorted.
-        item_ids: test items whose audio the parent has heard, or whose speaker; sorted.
+        item_ids: test items whose audio the parent has heard, the noise that is mixed into it, or whose speaker; sorted.
     """
 
     parent: str
@@ -50,14 +52,20 @@ def heard_before(spec: RunSpec, corpus: Corpus, test: Sequence[str], roots: Mapp
         table = table_of(parent, theirs)
         plan = split_plan(table, parent.split, parent.leaks, parent.data.task)
         learned = table[table["item_id"].isin({*plan.train, *plan.validation, *plan.copies})]
-        same_audio = tested["audio_id"].isin(set(learned["audio_id"]) - {""})
+        same_audio = _audio(tested).isin(set(_audio(learned)) - {""}).groupby(level=0).any()
         same_speaker = tested["speaker"].isin(set(learned["speaker"])) & (theirs.name == corpus.name)
-        if (known := same_audio | same_speaker).any():
+        if (known := same_audio.reindex(tested.index) | same_speaker).any():
             speakers = sorted(set(tested.loc[same_speaker, "speaker"]))
             words = f"{parent.data.task} of {parent.data.corpus} ({parent.split.scheme}, fold {parent.split.fold})"
             found.append(Heard(words, tuple(speakers), tuple(sorted(tested.loc[known, "item_id"]))))
         found += heard_before(parent, corpus, test, roots) if parent.parents else []
     return found
+
+
+def _audio(items: pd.DataFrame) -> pd.Series:
+    """Audio ids of items and of the noises that are mixed into them, index item_id: one or two an item."""
+    named = items.set_index(items["item_id"].to_numpy())
+    return pd.concat([named[column] for column in ("audio_id", "added_noise_audio") if column in named])
 
 
 def refuse_undeclared(spec: RunSpec, corpus: Corpus, test: Sequence[str], roots: Mapping[str, str | Path] | None = None) -> list[Heard]:

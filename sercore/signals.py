@@ -25,7 +25,7 @@ from sercore.experiment import evaluation_batch
 from sercore.features.cache import corpus_features
 from sercore.features.cepstral import frame_sizes
 from sercore.features.normaliser import Normaliser
-from sercore.prepare import examples, load_corpus
+from sercore.prepare import corpus_of, examples
 from sercore.spec import RunSpec
 from sercore.store import RunStore
 from sercore.train import by_recording, padded, predict_logits
@@ -102,7 +102,7 @@ def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) ->
     store = store or RunStore()
     model, normaliser, record = load_network(run_id, store)
     spec = RunSpec.model_validate(record["spec"])
-    corpus = load_corpus(spec.data.corpus, str(root))
+    corpus = corpus_of(spec, {spec.data.corpus: root})
     if corpus.fingerprint() != record.get("corpus_fingerprint", record["data_fingerprint"]):
         raise StoreError(f"run {run_id} was made from other recordings of {spec.data.corpus} than those at hand")
     features, predictions = corpus_features(corpus, spec.features), store.predictions(run_id)

@@ -32,6 +32,31 @@ class Part(BaseModel):
         return {name: value for name, value in handler(self).items() if name not in unused}
 
 
+class NoiseSpec(Part):
+    """Noise that is mixed into every recording (thesis ch. 5, Table 5.3; `sercore.data.noisy`)."""
+
+    corpus: str = Field(min_length=1, description="name in sercore.data.corpora.CORPORA: its recordings are the noises")
+    lowest_snr_db: float = Field(ge=-60, le=100, description="ratio of speech to noise, dB: drawn from NOISE_LEVELS evenly spaced values")
+    highest_snr_db: float = Field(ge=-60, le=100)
+
+    @model_validator(mode="after")
+    def _range_fits(self) -> NoiseSpec:
+        if self.lowest_snr_db > self.highest_snr_db:
+            raise ValueError(f"lowest_snr_db {self.lowest_snr_db:g} is above highest_snr_db {self.highest_snr_db:g}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The noises and their level in few signs, fit for a file name.
+
+        Example:
+            >>> NoiseSpec(corpus="esc10", lowest_snr_db=0, highest_snr_db=10).label
+            'noise_esc10_0to10dB'
+        """
+        levels = dict.fromkeys(f"{value:g}".replace("-", "m") for value in (self.lowest_snr_db, self.highest_snr_db))
+        return f"noise_{self.corpus}_{'to'.join(levels)}dB"
+
+
 class DataSpec(Part):
     """Which recordings, and what is predicted from them."""
 
@@ -44,6 +69,7 @@ class DataSpec(Part):
         lt=1,
         description="what the leak level_filter leaves out: recordings that never rise above it; chapters 6 and 7 take 0.005",
     )
+    noise: NoiseSpec | None = later(None, description="mixed into every recording, on all sides; no noise is on two sides of a fold")
 
 
 class SplitSpec(Part):

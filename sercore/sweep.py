@@ -23,6 +23,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from sercore import schedulers
+from sercore.data.noisy import NoisyCorpus
 from sercore.errors import BusyError, CorpusError, SpecError, StoreError, UnwritableError
 from sercore.experiment import fingerprint, identify, revisions, run_one
 from sercore.failures import in_words, kind_of, without_folders
@@ -140,8 +141,9 @@ def run_all(
         if workers.note and progress:
             tqdm.write(workers.note, file=sys.stderr)
         graph = Graph.of(specs, roots, store)
-        for name, features in dict.fromkeys((graph.specs[i].data.corpus, graph.specs[i].features) for i in graph.todo):
-            loaded = graph.corpora[name]
+        wanted = {(graph.data[i], graph.specs[i].features): graph.specs[i] for i in graph.todo}
+        for spec in wanted.values():
+            loaded, features = corpus_of(spec, roots), spec.features
             jobs = -1 if len(loaded.items) > 600 and loaded.root else 1
             corpus_features(loaded, features, jobs=jobs)
         return _Course(graph, store, workers, retry_failed).follow(progress)
@@ -157,7 +159,7 @@ class Graph:
         parents: run id -> those of the runs that it starts from.
         records: run id -> record of what is finished.
         todo: run ids that are not finished and are needed, parents before children.
-        corpora: name -> corpus.
+        corpora: name -> corpus, those of noises too: where they lie.
         data: run id -> fingerprint of its recordings.
     """
 
@@ -187,7 +189,10 @@ class Graph:
         return graph
 
     def _add(self, spec: RunSpec, roots: Mapping[str, str | Path] | None, store: RunStore) -> str:
-        corpus = self.corpora.setdefault(spec.data.corpus, corpus_of(spec, roots))
+        corpus = corpus_of(spec, roots)
+        self.corpora[corpus.name] = corpus
+        if isinstance(corpus, NoisyCorpus):
+            self.corpora[corpus.noises.name] = corpus.noises
         name = identify(spec, corpus, roots)
         if name in self.specs:
             return name

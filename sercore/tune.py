@@ -108,6 +108,7 @@ def study_name(spec: RunSpec) -> str:
     spec = searched(spec)
     objective = "validation" if not spec.leaks else "test" if spec.protocol == "paper" else "test_alone"
     settings = [spec.model.settings] if spec.model.settings else []
+    settings += [spec.data.noise.label] if spec.data.noise else []
     task = [spec.data.task] if spec.data.task != "emotion" else []
     return ".".join([spec.data.corpus, spec.model.name, *settings, spec.model.variant, *task, spec.split.scheme, objective])
 

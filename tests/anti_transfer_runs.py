@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from sercore import anti_transfer_grid as grid
-from sercore import prepare, signals
+from sercore import prepare
 from sercore.data.card import load_card
-from sercore.data.corpora import CORPORA, Corpus
+from sercore.data.corpora import CORPORA, Corpus, load
 from sercore.results import GROUP_COLUMNS, HISTORY_COLUMNS, RUN_COLUMNS, Results, collect
 from sercore.spec import AntiTransferSpec, DataSpec, FeatureSpec, ModelSpec, RunSpec, SplitSpec, TrainingSpec
 from sercore.sweep import run_all
@@ -38,7 +38,7 @@ SPEAKERS = spec("synthetic_others", "speaker", "within_speakers_5")
 
 @contextmanager
 def few_recordings(folder: Path) -> Iterator[dict[str, Corpus]]:
-    """48 recordings of each synthetic corpus stand for it while the context lasts: 8 speakers, 3 emotions.
+    """48 recordings of each synthetic corpus stand for it while the context lasts: 8 speakers, 3 emotions; the noises are whole.
 
     Args:
         folder: of the store that is used meanwhile.
@@ -51,8 +51,8 @@ def few_recordings(folder: Path) -> Iterator[dict[str, Corpus]]:
             items = CORPORA[name].read(None)
             few = items[items["emotion"].isin(["anger", "sadness", "neutral"]) & items["repetition"].isin(["1", "2"])]
             found[name] = Corpus(name, None, few.reset_index(drop=True), load_card(name)).with_audio_ids()
-        for module in (prepare, signals):
-            patch.setattr(module, "load_corpus", lambda name, root="": found[name])
+        found["synthetic_noises"] = load("synthetic_noises").with_audio_ids()
+        patch.setattr(prepare, "load_corpus", lambda name, root="": found[name])
         yield found
 
 

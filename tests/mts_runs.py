@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sercore import experiment, prepare, signals, tempo
+from sercore import experiment, prepare, tempo
 from sercore.data import corpora, synthetic
 from sercore.data.card import load_card
 from sercore.multi_time_scale_grid import specs
@@ -39,7 +39,7 @@ def tiny_runs(folder: Path, systems: tuple[str, ...] = ("a1", "mts_a1")) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERCORE_STORE", str(folder))
         corpus = corpora.Corpus("synthetic", None, synthetic.read(repetitions=1), load_card("synthetic")).with_audio_ids()
-        for module in (prepare, signals, tempo):
+        for module in (prepare, tempo):
             patch.setattr(module, "load_corpus", lambda name, root="": corpus)
         records = {}
         for spec in specs("synthetic", "quick", folds=1, systems=systems):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sercore.data import audio, names, own, synthetic
+from sercore.data import audio, names, own, synthetic, synthetic_noises
 from sercore.data.card import Card, load_card
 from sercore.data.readers import (
     cifar10,
@@ -68,6 +68,9 @@ class CorpusEntry:
 CORPORA: dict[str, CorpusEntry] = {
     "synthetic": CorpusEntry("synthetic", lambda root: synthetic.read(), synthetic.waveform, synthetic.REVISION),
     "synthetic_others": CorpusEntry("synthetic_others", lambda root: synthetic.read_others(), synthetic.waveform, synthetic.REVISION),
+    "synthetic_noises": CorpusEntry(
+        "synthetic_noises", lambda root: synthetic_noises.read(), synthetic_noises.waveform, synthetic_noises.REVISION
+    ),
     "ravdess": CorpusEntry("ravdess", ravdess.read),
     "emodb": CorpusEntry("emodb", emodb.read),
     # One folder, three label maps: a corpus of its own for each leaves the canonical form of a run's spec, and so its name, as it is.

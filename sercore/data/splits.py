@@ -63,15 +63,17 @@ def _one_speaker_out(items: pd.DataFrame, fold: int) -> Masks:
     return by_speakers(items, [speakers[fold]], [speakers[(fold + 1) % len(speakers)]])
 
 
-def _speaker_groups(n_folds: int) -> Callable[[pd.DataFrame, int], Masks]:
-    """Speakers sorted by name and dealt to folds in turn; the next fold's speakers validate."""
+def _groups(n_folds: int, column: str = "speaker") -> Callable[[pd.DataFrame, int], Masks]:
+    """Speakers, or what else a column names, sorted by name and dealt to folds in turn; the next fold's validate."""
 
     def plan(items: pd.DataFrame, fold: int) -> Masks:
-        speakers = sorted(items["speaker"].unique())
-        if len(speakers) < max(3, n_folds):
-            raise SplitError(f"{n_folds} speaker folds need {max(3, n_folds)} speakers, there are {len(speakers)}")
-        dealt = [speakers[i::n_folds] for i in range(n_folds)]
-        return by_speakers(items, dealt[fold], dealt[(fold + 1) % n_folds])
+        if column not in items:
+            raise SplitError(f"a split by {column} needs items that have one; these have {', '.join(items.columns)}")
+        names = sorted(items[column].unique())
+        if len(names) < max(3, n_folds):
+            raise SplitError(f"{n_folds} {column} folds need {max(3, n_folds)} {column}s, there are {len(names)}")
+        dealt = [names[i::n_folds] for i in range(n_folds)]
+        return items[column].isin(dealt[fold]), items[column].isin(dealt[(fold + 1) % n_folds])
 
     return plan
 
@@ -115,7 +117,8 @@ def _shuffled(items: pd.DataFrame) -> pd.DataFrame:
 SCHEMES: dict[str, tuple[int, Callable[[pd.DataFrame, int], Masks]]] = {
     **{scheme: (len(table.folds), table.masks) for scheme, table in FOLD_TABLES.items()},
     "leave_one_speaker_out": (0, _one_speaker_out),
-    "speakers_4": (4, _speaker_groups(4)),
+    "speakers_4": (4, _groups(4)),
+    "instruments_4": (4, _groups(4, "instrument")),
     "random_5": (5, _random),
     "within_speakers_5": (5, _within_speakers),
     "positional_1": (1, positional(1)),

@@ -14,7 +14,7 @@ from sercore.data.splits import split_plan
 from sercore.errors import CorpusError, SpecError, SplitError, StoreError
 from sercore.experiment import fingerprint
 from sercore.leak_audit.split_table import read_table
-from sercore.prepare import load_corpus, table_of
+from sercore.prepare import corpus_of, load_corpus, table_of
 from sercore.results import load_all
 from sercore.spec import LEAKS, RunSpec
 from sercore.store import RunStore
@@ -155,7 +155,7 @@ def _of_spec(
     """The plan is made as the run made it, with every leak let through, so that each is found here and not refused."""
     bare = Case(what, kind, declared=spec.leaks, spec=spec, record=record, folder=folder)
     try:
-        corpus = load_corpus(spec.data.corpus, str(roots.get(spec.data.corpus, "")))
+        corpus = corpus_of(spec, roots)
     except CorpusError as error:
         if must_load:
             raise

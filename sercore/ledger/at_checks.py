@@ -249,7 +249,7 @@ def _noise_level(_: str, results: Results) -> Fact:
 
 def _corpora(_: str, results: Results) -> Fact:
     """How many of the chapter's corpora, as printed, the grid can take."""
-    from sercore.anti_transfer_grid import ORTHOGONAL, TARGETS
+    from sercore.anti_transfer_tasks import ORTHOGONAL, TARGETS
 
     claims = load_claims("thesis")
     printed = set(claims.loc[claims["chapter"].eq("5"), "corpus"]) - {""}
@@ -258,7 +258,7 @@ def _corpora(_: str, results: Results) -> Fact:
 
 
 def _targets(_: str, results: Results) -> Fact:
-    from sercore.anti_transfer_grid import TARGETS
+    from sercore.anti_transfer_tasks import TARGETS
 
     tasks = sorted({target.task for target in TARGETS.values()})
     return Fact(len(tasks), f"sercore.anti_transfer_grid.TARGETS: {', '.join(tasks)}")

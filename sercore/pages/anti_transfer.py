@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from sercore import ledger, provenance, stats
-from sercore.anti_transfer_grid import METHODS, ORTHOGONAL, PROMISED, SIZES, Transfer, default_tasks, specs, transfer_of, without_transfer
+from sercore.anti_transfer_grid import METHODS, PROMISED, SIZES, Transfer, specs, transfer_of, without_transfer
+from sercore.anti_transfer_tasks import ORTHOGONAL, default_tasks
 from sercore.ledger.measurements import Comparison, Measurements, speaker_differences
 from sercore.models import BACKBONES
 from sercore.pages.multi_time_scale import finding, points

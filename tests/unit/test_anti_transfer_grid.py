@@ -5,7 +5,8 @@ import torch
 
 from sercore import anti_transfer_grid as grid
 from sercore import grids, models, prepare, publication, tune
-from sercore.anti_transfer_grid import METHODS, ORTHOGONAL, PROMISED_METHODS, TARGETS, features_of, specs, transfer_of, without_transfer
+from sercore.anti_transfer_grid import METHODS, PROMISED_METHODS, features_of, specs, transfer_of, without_transfer
+from sercore.anti_transfer_tasks import ORTHOGONAL, TARGETS, default_tasks
 from sercore.data.corpora import CORPORA
 from sercore.data.splits import base_scheme
 from sercore.errors import SpecError
@@ -224,7 +225,7 @@ def test_the_promise_is_paired_and_no_parent_can_have_heard_the_test_side():
 
 @pytest.mark.parametrize("corpus", TARGETS)
 def test_the_task_that_nobody_asked_for_is_of_other_speakers(corpus):
-    for name in grid.default_tasks(corpus):
+    for name in default_tasks(corpus):
         assert CORPORA[ORTHOGONAL[name].corpus].home != CORPORA[corpus].home
         assert ORTHOGONAL[name].corpus != corpus
 

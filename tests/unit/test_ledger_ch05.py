@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from sercore import grids, ledger
-from sercore.anti_transfer_grid import METHODS, ORTHOGONAL
+from sercore.anti_transfer_grid import METHODS
+from sercore.anti_transfer_tasks import ORTHOGONAL
 from sercore.ledger import at_checks, checks, claims
 from sercore.ledger.claims import LedgerError
 from sercore.ledger.facts import Fact, Missing

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sercore import stats
-from sercore.anti_transfer_grid import METHODS, PROMISED_METHODS, TARGETS, Transfer, specs, transfer_of
+from sercore.anti_transfer_grid import METHODS, PROMISED_METHODS, Transfer, specs, transfer_of
+from sercore.anti_transfer_tasks import TARGETS
 from sercore.ledger.measurements import Measurements, merge
 from sercore.pages import anti_transfer as page
 from sercore.pages.overview import STORED, THIS_BUILD, Source

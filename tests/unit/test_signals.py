@@ -21,8 +21,7 @@ def runs(tmp_path_factory):
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("SERCORE_STORE", str(folder))
         corpus = corpora.Corpus("synthetic", None, synthetic.read(repetitions=2), load_card("synthetic")).with_audio_ids()
-        for module in (prepare, signals):
-            patch.setattr(module, "load_corpus", lambda name, root="": corpus)
+        patch.setattr(prepare, "load_corpus", lambda name, root="": corpus)
         specs = [
             RunSpec(
                 data=DataSpec(corpus="synthetic"),
