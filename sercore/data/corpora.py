@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,6 +105,8 @@ _OWN = CorpusEntry("own", lambda root: own.read(root.name, root)[1])
 
 #: Columns that can change a result, and so the fingerprint.
 _FINGERPRINTED = ("item_id", "audio_id", "start_s", "end_s", "speaker", "emotion", "word")
+#: Rendered items that are kept in memory: the embedded corpus, some 60 MB.
+_KEPT = 512
 #: Up to so many speakers, one at a time is left out where no other split is known.
 _FEW_SPEAKERS = 10
 
@@ -139,7 +143,8 @@ class Corpus:
         if entry.images is not None:
             raise CorpusError(f"{self.name} holds pictures, which cannot be heard: ask for Corpus.images()")
         if entry.render is not None:
-            return entry.render(item)
+            samples, rate = _rendered(self.name, tuple((key, None if value != value else value) for key, value in item.items()))
+            return samples.copy(), rate
         assert self.root is not None
         samples, rate = audio.decode(self.root / item["path"], channel=self.card.channel)
         start, end = item["start_s"], item["end_s"]
@@ -214,6 +219,14 @@ class Corpus:
         labels = [self.card.task] if self.card.task not in _FINGERPRINTED else []
         rows = self.items[[*_FINGERPRINTED, *labels]].itertuples(index=False)
         return digest([self.name, [[str(value) for value in row] for row in rows]])
+
+
+@lru_cache(maxsize=_KEPT)
+def _rendered(name: str, row: tuple[tuple[str, Any], ...]) -> tuple[np.ndarray, int]:
+    """One item of a corpus without files; what is made on the fly takes longer than all that is then done with it."""
+    render = CORPORA[name].render
+    assert render is not None
+    return render({key: float("nan") if value is None else value for key, value in row})
 
 
 def load(name: str, root: str | Path | None = None, check_counts: bool = True) -> Corpus:

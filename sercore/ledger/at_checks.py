@@ -14,7 +14,7 @@ from typing import Any
 from sercore.data import mixing
 from sercore.data.readers import good_sounds, librispeech_words, ms_snsd
 from sercore.ledger.claims import LedgerError, load_claims
-from sercore.ledger.facts import PRINTED, Fact, Missing, Value, recordings_missing
+from sercore.ledger.facts import PRINTED, Fact, Missing, Value
 from sercore.results import Results
 from sercore.spec import RunSpec
 
@@ -240,11 +240,19 @@ def _classes(corpus: str, results: Results) -> Fact:
     return Fact(known[corpus][0], f"sercore.data.readers.{known[corpus][1]}")
 
 
-def _noise_level(_: str, results: Results) -> Fact:
-    """How loud noise is: what `mix` is told."""
+def _noise_level(level: str, results: Results) -> Fact:
+    """`low` or `high`: what the grid mixes; `alone`: the task of telling noises apart."""
+    from sercore.anti_transfer_tasks import NOISE_LEVELS
+
     assert "snr_db" in inspect.signature(mixing.mix).parameters
-    why = "the thesis has levels of the noise, the authors' code ratios of speech to noise of 20 to 40 dB (low) and 0 to 10 dB (high)"
-    return Fact("a ratio of speech to noise in dB", "sercore.data.mixing.mix, whose caller states it", False, why)
+    if level == "alone":
+        why = "the thesis tells noises apart that are mixed with speech, at levels of the noise; here they are alone"
+        return Fact("noises without speech", "sercore.anti_transfer_tasks.ORTHOGONAL['noise_ms_snsd']", False, why)
+    bounds = NOISE_LEVELS[level]
+    assert bounds is not None
+    why = "the thesis has levels of the noise, the authors' code ratios of speech to noise, as we have"
+    said = f"ratios of speech to noise of {bounds[0]:g} to {bounds[1]:g} dB"
+    return Fact(said, f"sercore.anti_transfer_tasks.NOISE_LEVELS[{level!r}]", False, why)
 
 
 def _corpora(_: str, results: Results) -> Fact:
@@ -275,11 +283,6 @@ def _cells(what: str, results: Results) -> Fact:
     return Fact(int(found[what]), "cells of the source's own Tables 5.3 to 5.5")
 
 
-def _unmixed(corpora: str, results: Results) -> Missing:
-    """`corpora`: a number on recordings with noise, for which no run can be asked."""
-    return Missing(f"no run here learns from recordings with noise mixed in{recordings_missing(corpora.split('+'))}")
-
-
 CHECKS: dict[str, Callable[[str, Results], Fact | Missing]] = {
     "vgg16": _layer,
     "vgg16_block": _block,
@@ -300,5 +303,4 @@ CHECKS: dict[str, Callable[[str, Results], Fact | Missing]] = {
     "at_corpora": _corpora,
     "at_targets": _targets,
     "at_cells": _cells,
-    "unmixed": _unmixed,
 }

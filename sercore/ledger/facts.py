@@ -49,6 +49,16 @@ class Missing:
     what: str = "the check looks at stored runs, and there are none yet"
 
 
+def corpora_named(settings: str) -> list[str]:
+    """The corpora of orthogonal tasks and noises in the settings of a row, as printed.
+
+    Example:
+        >>> corpora_named("noise_ms_snsd_20to40dB-wi_emotion_iemocap_4")
+        ['IEMOCAP', 'MS-SNSD']
+    """
+    return list(dict.fromkeys(name for corpus, name in PRINTED.items() if f"_{corpus}" in settings))
+
+
 def recordings_missing(corpora: Sequence[str]) -> str:
     """The end of a sentence that names which of some corpora (as printed) are not at hand; empty where all are.
 

@@ -8,7 +8,7 @@ from sercore.ledger import claims as published
 from sercore.ledger import rule
 from sercore.ledger.checks import compute, holds
 from sercore.ledger.claims import LedgerError, Selector
-from sercore.ledger.facts import CORPORA_AT_HAND, PRINTED, Missing, recordings_missing
+from sercore.ledger.facts import CORPORA_AT_HAND, Missing, corpora_named, recordings_missing
 from sercore.ledger.measurements import Measurements, Ours
 from sercore.ledger.paired import label
 from sercore.ledger.rule import Verdict
@@ -104,12 +104,7 @@ def _not_stored(claim: dict[str, str], selector: Selector) -> str:
         said = f"no table of branch usage of {label(selector.system, selector.settings)} on {corpus} is among the stored runs"
     if selector.reference:
         said += f", or none of {label(selector.reference, selector.reference_settings)}"
-    return said + (recordings_missing(list(dict.fromkeys([corpus, *_heard_before(selector)]))) if claim["corpus"] else "")
-
-
-def _heard_before(selector: Selector) -> list[str]:
-    """Corpora, as printed, of the orthogonal tasks in a selector's settings."""
-    return [name for corpus, name in PRINTED.items() if f"_{corpus}" in selector.settings]
+    return said + (recordings_missing(list(dict.fromkeys([corpus, *corpora_named(selector.settings)]))) if claim["corpus"] else "")
 
 
 def _over_baseline(claim: dict[str, str]) -> float | None:

@@ -58,7 +58,7 @@ def label(system: str, settings: str = "") -> str:
 
 
 def transferred(part: str) -> str:
-    """One part of the settings of a network of thesis ch. 5 to 7 in words: its width, what it starts from, or what it is kept unlike.
+    """One part of the settings of a network of thesis ch. 5 to 7 in words: width, noise, what it starts from, or what it is kept unlike.
 
     Args:
         part: as `sercore.spec.RunSpec.settings` writes it, between hyphens; `task_corpus` alone is an orthogonal task.
@@ -75,6 +75,8 @@ def transferred(part: str) -> str:
         'anti-transfer at conv 5 against words of fsdd, beta -1, mean, sigmoid MSE'
         >>> transferred("wi_emotion_emodb_at_conv_5_speaker_ravdess")
         'weights of emotions of emodb with anti-transfer at conv 5 against speakers of ravdess'
+        >>> transferred("noise_esc10_m5to10dB"), transferred("wi_word_fsdd_noise_esc10_0to10dB_at_conv_5_random")[:46]
+        ('noise of esc10 at -5 to 10 dB', 'weights of words of fsdd with noise of esc10 a')
     """
     if width := re.fullmatch(r"w([\d.]+)", part):
         share = Fraction(width[1]).limit_denominator(64)
@@ -89,9 +91,13 @@ def transferred(part: str) -> str:
         more = [f"beta {loss['beta'].replace('m', '-')}"] if loss["beta"] else []
         more += [loss["aggregation"].replace("_", " ")] if loss["aggregation"] else []
         return ", ".join([said, *more, *(["sigmoid MSE"] if loss["mse"] else []), *(["as released"] if loss["released"] else [])])
-    if orthogonal := re.fullmatch(rf"({_TASKS})_(.+?)(?:_(at_.+))?", part):
+    if noise := re.fullmatch(r"noise_(.+)_(m?[\d.]+)(?:to(m?[\d.]+))?dB", part):
+        levels = " to ".join(level.replace("m", "-") for level in noise.groups()[1:] if level)
+        return f"noise of {noise[1]} at {levels} dB"
+    if orthogonal := re.fullmatch(rf"({_TASKS})_(.+?)(?:_(noise_.+?dB))?(?:_(at_.+))?", part):
         many = orthogonal[1].removesuffix("y") + ("ies" if orthogonal[1].endswith("y") else "s")
-        return f"{many} of {orthogonal[2]}" + (f" with {transferred(orthogonal[3])}" if orthogonal[3] else "")
+        told = [transferred(more) for more in orthogonal.groups()[2:] if more]
+        return f"{many} of {orthogonal[2]}" + (f" with {' and '.join(told)}" if told else "")
     return part
 
 

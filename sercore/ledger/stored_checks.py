@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from sercore.ledger.claims import load_map
-from sercore.ledger.facts import PRINTED, Fact, Missing, recordings_missing
+from sercore.ledger.facts import PRINTED, Fact, Missing, corpora_named, recordings_missing
 from sercore.ledger.measurements import Measurements, cells
 from sercore.ledger.paired import label
 from sercore.results import HISTORY_QUANTITIES, Results
@@ -27,16 +26,11 @@ def _cell_gains(prefix: str, results: Results) -> np.ndarray | Missing:
     """Gain of every cell of a table, points, in the order of map.csv."""
     measurements = Measurements(results)
     wanted = cells(prefix)
-    unmixed = [s.check for s in load_map().values() if s.id.startswith(tuple(prefix.split())) and s.check.startswith("unmixed:")]
-    if unmixed:
-        heard = [name for check in unmixed for name in check.partition(":")[2].split("+")]
-        said = f"{len(unmixed)} of {len(unmixed) + len(wanted)} cells are of recordings with noise mixed in, from which no run here learns"
-        return Missing(said + recordings_missing(list(dict.fromkeys([*heard, *(PRINTED[cell.corpus] for cell in wanted)]))))
-    there, lacking = [], {}
+    there, lacking = [], dict[str, None]()
     for cell in wanted:
         ours = measurements.ours(replace(cell, statistic="gain"))
         if ours is None or ours.group["corpus"] != cell.corpus:
-            lacking[PRINTED[cell.corpus]] = cell
+            lacking |= dict.fromkeys([PRINTED[cell.corpus], *corpora_named(cell.settings)])
         else:
             there.append(100 * ours.measured.estimate)
     if there and not lacking:

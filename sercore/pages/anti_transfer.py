@@ -11,7 +11,7 @@ import pandas as pd
 
 from sercore import ledger, provenance, stats
 from sercore.anti_transfer_grid import METHODS, PROMISED, SIZES, Transfer, specs, transfer_of, without_transfer
-from sercore.anti_transfer_tasks import ORTHOGONAL, default_tasks
+from sercore.anti_transfer_tasks import ORTHOGONAL, TARGETS, default_tasks, division_of
 from sercore.ledger.measurements import Comparison, Measurements, speaker_differences
 from sercore.models import BACKBONES
 from sercore.pages.multi_time_scale import finding, points
@@ -136,7 +136,8 @@ def answer(shown: Sequence[Source], corpora: Sequence[str] = ("emodb",)) -> str:
     for corpus in corpora:
         found = [] if kept is None else compared(kept.of(corpus=corpus, protocol="strict", variant="definition", profile="full"))
         promised = specs(corpus, "full", methods=["at"], folds=1, seeds=1)[-1]
-        mine = [a for a in found if (a.row.group["system"], a.row.transfer) == (promised.model.name, transfer_of(promised))]
+        wanted = (promised.model.name, promised.data, promised.split, transfer_of(promised))
+        mine = [a for a in found if (a.row.group["system"], a.row.spec.data, a.row.spec.split, a.row.transfer) == wanted]
         names = dict.fromkeys(a.row.group["group"] for a in mine)
         said += [_sentence([a for a in mine if a.row.group["group"] == name], corpus) for name in names]
         said += [] if mine else [f"Not run in full on {corpus}."]
@@ -166,6 +167,25 @@ def size_of(spec: RunSpec) -> str:
     return said if width == 1 and (features.sample_rate_hz, features.hop_ms) == SIZES["whole"] else f"reduced size: {said}"
 
 
+def recordings_of(spec: RunSpec) -> str:
+    """Corpus and protocol, and noise and division where they are not the plain ones.
+
+    Example:
+        >>> recordings_of(specs("emodb", "quick", noises=["high"], divisions=["random"])[-1])
+        'emodb, leaks: speaker_overlap, random_5, noise of ms_snsd at 0 to 10 dB'
+    """
+    noise, plain = spec.data.noise, default_scheme(spec)
+    parts = [spec.data.corpus, spec.protocol, *([spec.split.scheme] if spec.split.scheme != plain else [])]
+    parts += [f"noise of {noise.corpus} at {noise.lowest_snr_db:g} to {noise.highest_snr_db:g} dB"] if noise else []
+    return ", ".join(parts)
+
+
+def default_scheme(spec: RunSpec) -> str:
+    """The division of a run's corpus under its protocol where none is asked for."""
+    protocol = "paper" if spec.protocol == "paper" else "strict"
+    return division_of(spec.data.corpus, "speakers", protocol)[0] if spec.data.corpus in TARGETS else spec.split.scheme
+
+
 def pairs(shown: Sequence[Source]) -> Table:
     """Each method minus nothing, and anti-transfer minus its control; p corrected by Holm inside corpus, network and metric.
 
@@ -190,7 +210,7 @@ def _lines(found: Sequence[Against], source: Source) -> list[dict[str, Any]]:
         network = f"{ledger.label(a.row.group['system'])}, {size_of(a.row.spec)}"
         variant = "" if a.row.group["variant"] == "definition" else f", {a.row.group['variant']}"
         line = {"from": "stored" if source.origin == STORED else source.origin, "network": network + variant}
-        line |= {"corpus, protocol": f"{a.row.group['corpus']}, {a.row.group['protocol']}", "transfer": in_words(a.row.transfer)}
+        line |= {"corpus, protocol": recordings_of(a.row.spec), "transfer": in_words(a.row.transfer)}
         line["against"] = in_words(a.reference.transfer)
         for metric in METRICS:
             c = a.by_metric[metric]

@@ -257,6 +257,45 @@ def test_the_papers_protocol_has_its_split_and_its_leaks():
     assert [s.seed for s in whole] == [0, 1, 2, 3, 4]
 
 
+def test_noise_and_division_are_crossed_and_named():
+    found = made("none", noises=["none", "low", "high"], divisions=["speakers", "random"])
+    assert [(s.data.noise and (s.data.noise.lowest_snr_db, s.data.noise.highest_snr_db), s.split.scheme) for s in found] == [
+        (None, "pairs_5"), ((20, 40), "pairs_5"), ((0, 10), "pairs_5"), (None, "random_5"), ((20, 40), "random_5"), ((0, 10), "random_5"),
+    ]  # fmt: skip
+    assert {s.data.noise.corpus for s in found if s.data.noise} == {"ms_snsd"}
+    assert [s.protocol for s in found] == ["strict"] * 3 + ["leaks: speaker_overlap"] * 3
+    assert len({s.group for s in found}) == 6
+    (embedded,) = [s for s in specs("synthetic", "quick", systems=["vgg16_pool"], methods=["none"], noises=["high"]) if s.data.noise]
+    assert embedded.data.noise.corpus == "synthetic_noises"
+    assert (made("none", noises=["low"], noise_corpus="esc10")[0].settings) == "w0.125-noise_esc10_20to40dB"
+
+
+def test_a_division_by_instruments_is_of_sounds_alone():
+    found = specs("good_sounds", "full", systems=["vgg16_pool"], methods=["none"], seeds=1, divisions=["speakers", "instruments", "random"])
+    assert [(s.split.scheme, s.leaks) for s in found if s.split.fold == 0] == [
+        ("speakers_4", ()), ("instruments_4", ("speaker_overlap",)), ("random_5", ("source_overlap", "speaker_overlap")),
+    ]  # fmt: skip
+    assert [sum(s.split.scheme == scheme for s in found) for scheme in ("speakers_4", "instruments_4", "random_5")] == [4, 4, 5]
+    with pytest.raises(SpecError, match="emodb has no instruments"):
+        made("none", divisions=["instruments"])
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_an_orthogonal_task_of_the_targets_own_recordings_or_noises_is_declared(protocol):
+    def leaks(corpus, *methods, **choices):
+        found = specs(corpus, "full", protocol, ["vgg16_pool"], folds=1, seeds=1, methods=methods, **choices)
+        return [(transfer_of(s).method, "pretraining_overlap" in s.leaks) for s in found if s.data.corpus == corpus]
+
+    own = leaks("iemocap_4", "none", "at", "dual", tasks=["speaker_iemocap_4", "word_librispeech_words"])
+    assert own[1:] == [("none", False), ("at", True), ("at", False), ("dual", True)]  # first: the speakers' own run
+    digits = {"tasks": ["noise_ms_snsd"]}
+    assert leaks("speech_commands_digits", "none", "at", **digits) == [("none", False), ("at", False)]
+    assert leaks("speech_commands_digits", "none", "at", noises=["low"], **digits) == [("none", False), ("at", True)]
+    found = specs("iemocap_4", "full", protocol, ["vgg16_pool"], folds=1, seeds=1, methods=["none", "at"], tasks=["speaker_iemocap_4"])
+    assert found[-1].protocol == ("paper" if protocol == "paper" else "leaks: pretraining_overlap")
+    assert without_transfer(found[-1]) == found[-2]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -267,6 +306,9 @@ def test_the_papers_protocol_has_its_split_and_its_leaks():
         ({"protocol": "loose"}, "protocol must be strict or paper, not 'loose'"),
         ({"profile": "half"}, "profile must be quick or full, not 'half'"),
         ({"corpus": "mnist"}, "mnist is no target of anti-transfer; known: synthetic, emodb"),
+        ({"divisions": ["halves"]}, "unknown division halves; known: speakers, random, instruments"),
+        ({"noises": ["loud"]}, "unknown level of noise loud; known: none, low, high"),
+        ({"noise_corpus": "street"}, "unknown corpus of noises street; known: synthetic"),
         ({"methods": ["dual"], "tasks": ["word_fsdd"]}, "dual anti-transfer needs two tasks, got word_fsdd"),
     ],
 )
