@@ -38,7 +38,7 @@ def predict(
         str, typer.Argument(help="Shipped model (ravdess, ravdess.fold_2, ...), or id of a finished run or its beginning.")
     ] = "",
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings, or folders of recordings.")] = None,
-    window: Annotated[float | None, typer.Option(help="Length of a window of the curve, in seconds. Default: 3.")] = None,
+    window: Annotated[float | None, typer.Option(help="Length of a window of the curve, in seconds. Default: 3, or a segment.")] = None,
     hop: Annotated[float | None, typer.Option(help="From window to window, in seconds. Default: a third of the window.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Also write the answers and their curves to this file.")] = None,
     root: Roots = None,
@@ -49,7 +49,8 @@ def predict(
     """Says which emotion trained networks hear in recordings.
 
     For each: emotion, class scores, a curve over windows, and whether it is unlike what the networks were trained on. A recording longer
-    than those is answered for by the mean of its windows. One that cannot be read is named, the others are done, the exit code is 1.
+    than those is answered for by the mean of its windows; networks that read segments answer by the mean of their logits, however long it
+    is. A recording that cannot be read is named, the others are done, the exit code is 1.
     """
     from sercore.predict import hearing, recording, trained
 
@@ -141,16 +142,21 @@ def _listed(model: Trained) -> dict[str, Any]:
 
 def _named(model: Trained) -> dict[str, Any]:
     spec = model.spec
-    named = {"name": model.name, "shipped": model.shipped, "system": spec.model.name, "corpus": spec.data.corpus, "protocol": spec.protocol}
+    named = {"name": model.name, "shipped": model.shipped, "system": spec.model.name, "settings": spec.settings}
+    named |= {"corpus": spec.data.corpus, "protocol": spec.protocol, "segment_s": model.segment_s or None}
     named |= {"runs": [network.run_id for network in model.networks], "labels": list(model.labels), "sample_rate_hz": model.sample_rate_hz}
     return named | {"whole_up_to_s": model.whole_up_to_s, "limits": _REMINDER}
 
 
 def _head(model: Trained) -> str:
     spec, n = model.spec, len(model.networks)
-    what = f"{spec.model.name} on {spec.data.corpus}, {spec.protocol}"
+    what = f"{' '.join(filter(None, (spec.model.name, spec.settings)))} on {spec.data.corpus}, {spec.protocol}"
     line = f"{model.name}: {f'{n} networks, scores averaged' if n > 1 else 'one network'} ({what}); {_REMINDER}"
-    if model.networks[0].familiar is None:
+    if model.segment_s:
+        line += f"\nreads segments of {model.segment_s:g} s; the logits of a recording are the mean of theirs"
+    if model.networks[0].familiar is None and model.heard is not None:
+        line += "\none speaker alone trained it, so novelty is not judged"
+    elif model.networks[0].familiar is None:
         line += f"\nthe recordings of {spec.data.corpus} that it was trained on are not at hand (--root), so novelty is not judged"
     return line
 

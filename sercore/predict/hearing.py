@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from scipy.special import softmax
 
 from sercore.data.audio import samples_id
 from sercore.errors import SercoreError, SpecError
-from sercore.features.cache import frames_of
 from sercore.predict import novelty
 from sercore.predict.novelty import Facts, Finding
-from sercore.predict.recording import Recording, opened, resampled, windows
-from sercore.predict.trained import Network, Trained
+from sercore.predict.recording import Recording, opened, windows
+from sercore.predict.scoring import class_logits, class_scores, frames_for, segments_in
+from sercore.predict.trained import Trained
 from sercore.progress import bar
-from sercore.train import predict_logits
 
-#: Length of the windows of the curve, in seconds (a little less than a sentence of the training corpora), and their hop as a share of it.
+#: Length of the windows of the curve, in seconds (a little less than a sentence of the training corpora; networks that read segments have
+#: their own length), and their hop as a share of it.
 WINDOW_S, HOP_SHARE = 3.0, 1 / 3
-#: Windows heard at once: bounds the memory that a long recording takes.
+#: Windows, or segments, heard at once: bounds the memory that a long recording takes.
 _AT_ONCE = 64
 
 
@@ -47,7 +44,8 @@ class Answer:
         duration_s, sample_rate_hz, level_dbfs: of the file.
         emotion: label with the largest score.
         scores: label -> probability, adding up to 1: softmax of the logits, averaged over the networks.
-        method: `whole recording`, or `mean of N windows` for one longer than those trained on.
+        method: `whole recording`, or `mean of N windows` for one longer than those trained on; of networks that read segments, `one
+            segment of S s`, or `mean of N segments of S s`.
         agreeing: how many of the networks have `emotion` as their own answer.
         ratio: distance to the training side over its limit, the median of the networks (of the windows, in a long recording); None
             where the training statistics are not at hand.
@@ -77,11 +75,23 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Heard:
-    """Windows through all networks: probabilities (networks, windows, K), ratios (networks, windows) or None, facts of each window."""
+    """Windows through all networks.
 
-    probabilities: np.ndarray
+    Attributes:
+        logits: shape (networks, windows, K).
+        ratios: shape (networks, windows), or None.
+        facts, counts: of each window: `novelty.Facts`; segments that it was cut into, 1 where networks read recordings whole.
+    """
+
+    logits: np.ndarray
     ratios: np.ndarray | None
     facts: list[Facts]
+    counts: list[int]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Shape (networks, windows, K)."""
+        return class_scores(self.logits)
 
 
 def predict(trained: Trained, path: Path, window_s: float | None = None, hop_s: float | None = None) -> Answer:
@@ -91,10 +101,16 @@ def predict(trained: Trained, path: Path, window_s: float | None = None, hop_s: 
     were trained on, so its scores are the mean of those of its windows (all of one length), and its distance is the median of theirs.
     Each window is heard as a recording of its own. Memory does not grow with the duration.
 
+    Networks that read segments cut every recording as in training: from its start, one segment after the other, zeros after the last
+    sample. Their answer is the softmax of the mean of the segments' logits, for a long recording too, as the number of segments is no part
+    of what they learnt; only its distance is that of its windows. A window is as long as a segment, so that it is one of them without
+    filling; a longer one that is asked for is cut into segments, a shorter one is filled up with zeros, as recordings are.
+
     Args:
         trained: of `sercore.predict.trained.find`.
         path: a sound file; channels are averaged, other sampling rates brought to that of the training corpus.
-        window_s, hop_s: of the curve, in seconds; None takes 3 s (or the longest training recording, where that is less) and a third of it.
+        window_s, hop_s: of the curve, in seconds; None takes 3 s, or a segment (or the longest training recording, where that is less),
+            and a third of it.
 
     Returns:
         The answer; with one segment where the recording is shorter than a window.
@@ -108,12 +124,13 @@ def predict(trained: Trained, path: Path, window_s: float | None = None, hop_s: 
     spans = windows(recording.duration_s, window_s, hop_s)
     as_whole = recording.duration_s <= trained.whole_up_to_s
     whole = _hear(trained, [recording.samples()], recording.sample_rate_hz) if as_whole else None
-    curve = whole if whole and len(spans) == 1 else _curve(trained, recording, spans)
-    return _answer(trained, recording, whole or curve, as_whole, _segments(trained, spans, curve))
+    curve = whole if whole and len(spans) == 1 else _heard_in_parts(trained, recording, spans, _AT_ONCE)
+    each, method = _each_network(trained, recording, whole, curve)
+    return _answer(trained, recording, whole or curve, as_whole, each, method, _segments(trained, spans, curve))
 
 
 def _window(trained: Trained, window_s: float | None, hop_s: float | None) -> tuple[float, float]:
-    window = min(WINDOW_S, trained.whole_up_to_s) if window_s is None else window_s
+    window = min(trained.segment_s or WINDOW_S, trained.whole_up_to_s) if window_s is None else window_s
     hop = window * HOP_SHARE if hop_s is None else hop_s
     if not 0 < hop <= window:
         raise SpecError(f"a window of {window:g} s with a hop of {hop:g} s: both must be above 0, and the hop at most the window")
@@ -138,66 +155,68 @@ def predict_files(
             yield path, str(error)
 
 
-def _curve(trained: Trained, recording: Recording, spans: Sequence[tuple[float, float]]) -> _Heard:
-    chunks = [spans[i : i + _AT_ONCE] for i in range(0, len(spans), _AT_ONCE)]
+def _heard_in_parts(trained: Trained, recording: Recording, spans: Sequence[tuple[float, float]], at_once: int) -> _Heard:
+    chunks = [spans[i : i + at_once] for i in range(0, len(spans), at_once)]
     parts = [_hear(trained, [recording.samples(start, end) for start, end in some], recording.sample_rate_hz) for some in chunks]
     ratios = None if parts[0].ratios is None else np.concatenate([p.ratios for p in parts if p.ratios is not None], axis=1)
-    return _Heard(np.concatenate([p.probabilities for p in parts], axis=1), ratios, [f for p in parts for f in p.facts])
+    logits = np.concatenate([p.logits for p in parts], axis=1)
+    return _Heard(logits, ratios, [f for p in parts for f in p.facts], [n for p in parts for n in p.counts])
 
 
-def judge(trained: Trained, normalised: Sequence[np.ndarray], facts: Facts) -> tuple[float | None, list[Finding]]:
+def _each_network(trained: Trained, recording: Recording, whole: _Heard | None, curve: _Heard) -> tuple[np.ndarray, str]:
+    """Class scores of each network, shape (networks, K), and how they came about."""
+    if not trained.segment_s:
+        words = "whole recording" if whole else f"mean of {len(curve.facts)} windows"
+        return (whole or curve).probabilities.mean(axis=1), words
+    heard = whole or _heard_in_parts(trained, recording, _stretches(trained, recording), 1)
+    count = sum(heard.counts)
+    words = f"mean of {count} segments" if count > 1 else "one segment"
+    return class_scores(np.average(heard.logits, axis=1, weights=heard.counts)), f"{words} of {trained.segment_s:g} s"
+
+
+def _stretches(trained: Trained, recording: Recording) -> list[tuple[float, float]]:
+    """A long recording in parts of whole segments, one after the other, in seconds; no part is a sample longer than its segments."""
+    rate, step = recording.sample_rate_hz, max(1, int(_AT_ONCE * trained.segment_s * recording.sample_rate_hz))
+    return [(start / rate, min(start + step, recording.n_samples) / rate) for start in range(0, recording.n_samples, step)]
+
+
+def judge(trained: Trained, frames: np.ndarray, facts: Facts) -> tuple[float | None, list[Finding]]:
     """The novelty check alone, without an answer.
 
     Args:
         trained: the networks, whose statistics are asked.
-        normalised: one recording's frames as each network's normaliser gives them, shapes (T, d).
+        frames: one recording's features, not normalised, shape (T, d).
         facts: of the recording.
 
     Returns:
         `(ratio, findings)` as in `Answer`.
     """
-    ratios = [n.familiar.ratio(frames) for n, frames in zip(trained.networks, normalised, strict=True) if n.familiar]
+    sounding = frames[novelty.rows_of_sound(frames, trained.spec.features)]
+    ratios = [n.familiar.ratio(n.normaliser.apply([sounding])[0]) for n in trained.networks if n.familiar]
     ratio = float(np.median(ratios)) if ratios else None
     return ratio, _findings(trained, facts, ratio)
 
 
-def frames_for(trained: Trained, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Features of a waveform as in training, brought to the training corpus' rate; shape (T, d), float32, not normalised."""
-    rate_hz = trained.sample_rate_hz
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # librosa's, on silence and on very short sounds
-        return frames_of(resampled(samples, sample_rate_hz, rate_hz), rate_hz, trained.spec.features)
-
-
-def class_scores(network: Network, normalised: Sequence[np.ndarray], together: bool) -> np.ndarray:
-    """Softmax of a network's logits, shape (N, K); items in one batch, or one at a time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in training; a small network on more of them is slower
-    try:
-        batches = [normalised] if together else [[one] for one in normalised]
-        logits = np.concatenate([predict_logits(network.model, batch) for batch in batches])
-    finally:
-        torch.set_num_threads(threads)
-    return softmax(logits.astype(np.float64), axis=1)
-
-
 def _hear(trained: Trained, waveforms: Sequence[np.ndarray], sample_rate_hz: int) -> _Heard:
     """Waveforms through the way of training: rate, features, normaliser, network."""
+    features = trained.spec.features
     frames = [frames_for(trained, waveform, sample_rate_hz) for waveform in waveforms]
+    sounding = [novelty.rows_of_sound(one, features) for one in frames]
     # one at a time where padding counts (variant `released`): an answer must not depend on its neighbours
     together = trained.spec.model.variant == "definition"
-    probabilities, ratios = [], []
+    logits, ratios = [], []
     for network in trained.networks:
         normalised = network.normaliser.apply(frames)
-        probabilities.append(class_scores(network, normalised, together))
+        logits.append(class_logits(network, normalised, features, together))
         if network.familiar:
-            ratios.append([network.familiar.ratio(one) for one in normalised])
-    heard = [novelty.facts(waveform, sample_rate_hz) for waveform in waveforms]
-    return _Heard(np.stack(probabilities), np.array(ratios) if ratios else None, heard)
+            ratios.append([network.familiar.ratio(one[rows]) for one, rows in zip(normalised, sounding, strict=True)])
+    facts = [novelty.facts(waveform, sample_rate_hz) for waveform in waveforms]
+    return _Heard(np.stack(logits), np.array(ratios) if ratios else None, facts, [segments_in(one, features) for one in frames])
 
 
-def _answer(trained: Trained, recording: Recording, heard: _Heard, as_whole: bool, segments: list[Segment]) -> Answer:
-    each = heard.probabilities.mean(axis=1)  # networks x K
+def _answer(
+    trained: Trained, recording: Recording, heard: _Heard, as_whole: bool, each: np.ndarray, method: str, segments: list[Segment]
+) -> Answer:
     scores = each.mean(axis=0)
     facts = heard.facts[0] if as_whole else novelty.merged(heard.facts, recording.duration_s)
     ratio = None if heard.ratios is None else float(np.median(np.median(heard.ratios, axis=1)))
@@ -211,7 +230,7 @@ def _answer(trained: Trained, recording: Recording, heard: _Heard, as_whole: boo
         level_dbfs=facts.level_dbfs,
         emotion=trained.labels[int(scores.argmax())],
         scores=dict(zip(trained.labels, scores.tolist(), strict=True)),
-        method="whole recording" if as_whole else f"mean of {len(heard.facts)} windows",
+        method=method,
         agreeing=int((each.argmax(axis=1) == scores.argmax()).sum()),
         ratio=ratio,
         findings=_findings(trained, facts, ratio),

@@ -3,6 +3,9 @@
 The distance is Mahalanobis': of the mean and deviation over time of each normalised feature, from their mean and shrunk covariance
 (Ledoit and Wolf) on the training side. Its limit is the value that 95 % of training recordings keep when their own speaker is left out of
 the statistics, so it allows for voices that were never heard.
+
+Of a network that reads segments, only rows that hold sound count, in training recordings and in any other (`rows_of_sound`): the zeros
+that fill a segment up would make the distance one of durations, and that has a check of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
+
+from sercore.features.cache import segments_of
+from sercore.spec import FeatureSpec
 
 #: Share of left-out training recordings that keep the limit.
 QUANTILE = 0.95
@@ -57,6 +63,33 @@ def merged(parts: Sequence[Facts], duration_s: float) -> Facts:
     return Facts(duration_s, parts[0].sample_rate_hz, 10 * math.log10(float(power)), float(np.mean([part.clipped for part in parts])))
 
 
+def rows_of_sound(frames: np.ndarray, features: FeatureSpec) -> np.ndarray:
+    """Rows of a recording's features that its summary is taken over.
+
+    Where recordings are cut into segments, or silence is added up to one length, each ends in rows of zeros: after the last sample, and up
+    to `segment_frames`. These are left out. Digital silence at the very end of a segment cannot be told from them and goes too. Where
+    recordings are read whole every row counts, and so it does for features in which added silence is no row of zeros (`mfcc_chroma`).
+
+    Args:
+        frames: not normalised, shape (T, d).
+        features: what they were computed with.
+
+    Returns:
+        Truth values, shape (T,); of digital silence the first row alone counts.
+
+    Example:
+        >>> cut = FeatureSpec(kind="stft", segment_s=1.0, segment_frames=3)
+        >>> rows_of_sound(np.array([[1.0], [0.0], [2.0], [3.0], [0.0], [0.0]]), cut).tolist()
+        [True, True, True, True, False, False]
+    """
+    if not (features.segment_s or features.pad_to_s):
+        return np.ones(len(frames), dtype=bool)
+    sounding = [np.asarray(segment.any(axis=1)) for segment in segments_of(frames, features)]
+    kept = np.concatenate([np.maximum.accumulate(rows[::-1])[::-1] for rows in sounding])
+    kept[0] |= not kept.any()
+    return kept
+
+
 def summary(frames: np.ndarray) -> np.ndarray:
     """Mean and deviation over time of each feature: shape (T, d) -> (2 d,).
 
@@ -83,7 +116,8 @@ class Familiar:
         mean, deviation: of the summaries, shape (2 d,).
         precision: inverse of the shrunk covariance of the standardised summaries, shape (2 d, 2 d).
         limit: distance that QUANTILE of the recordings of left-out speakers keep.
-        shortest_s, longest_s, quietest_dbfs, loudest_dbfs, clipped, sample_rate_hz: extremes of the training recordings.
+        shortest_s, longest_s, quietest_dbfs, loudest_dbfs, clipped: extremes of the training recordings.
+        sample_rate_hz: their lowest, or that of the features where it is lower still.
     """
 
     mean: np.ndarray
@@ -98,7 +132,7 @@ class Familiar:
     sample_rate_hz: int
 
     def ratio(self, frames: np.ndarray) -> float:
-        """Distance of a recording divided by the limit; above 1 it is unlike. Frames normalised, shape (T, d)."""
+        """Distance of a recording divided by the limit; above 1 it is unlike. Frames normalised, its `rows_of_sound`, shape (T, d)."""
         z = (summary(frames) - self.mean) / self.deviation
         return float(np.sqrt(max(z @ self.precision @ z, 0.0)) / self.limit)
 
@@ -119,7 +153,7 @@ class Familiar:
             )
         if heard.sample_rate_hz < self.sample_rate_hz:
             has, lacks = (f"{rate / 2000:g} kHz" for rate in (self.sample_rate_hz, heard.sample_rate_hz))
-            says = f"sampled at {heard.sample_rate_hz} Hz: nothing above {lacks}, training recordings have sound up to {has}"
+            says = f"sampled at {heard.sample_rate_hz} Hz: nothing above {lacks}, in training there was sound up to {has}"
             found.append(Finding("bandwidth", says))
         return found
 
@@ -140,7 +174,7 @@ def fit(frames: Sequence[np.ndarray], speakers: Sequence[str], heard: Sequence[F
     """Statistics of a training side.
 
     Args:
-        frames: normalised features of N training recordings, shapes (T_i, d).
+        frames: normalised features of N training recordings, `rows_of_sound` of each, shapes (T_i, d).
         speakers: who speaks in each.
         heard: their facts.
 

@@ -26,9 +26,10 @@ from sercore.data.splits import SCHEMES
 from sercore.errors import StoreError
 from sercore.features.cache import corpus_features
 from sercore.predict import novelty, sounds
-from sercore.predict.hearing import class_scores, frames_for, judge
+from sercore.predict.hearing import judge
 from sercore.predict.novelty import Facts, Finding
 from sercore.predict.recording import gather, opened
+from sercore.predict.scoring import class_logits, class_scores, frames_for
 from sercore.predict.trained import FORMAT, SHIPPED, Trained, load_shipped, training_side
 from sercore.progress import bar
 from sercore.results import load_results
@@ -148,6 +149,8 @@ def _write_model(
         run_id, spec = record["run_id"], RunSpec.model_validate(record["spec"])
         _, normaliser, _ = signals.load_network(run_id, store)
         familiar, heard = training_side(corpus, spec, normaliser, facts)
+        if familiar is None:
+            raise StoreError(f"run {run_id} was trained on one speaker, so what is unlike its training side cannot be told: ship another")
         for key in ("mean", "deviation", "precision"):
             arrays[f"fold_{spec.split.fold}.{key}"] = np.ascontiguousarray(getattr(familiar, key))
         for audio_id, letter in heard.items():
@@ -191,7 +194,7 @@ def _held_out_rates(trained: Trained, corpus: Corpus, facts: Mapping[str, Facts]
     for network in trained.networks:
         alone = replace(trained, networks=(network,))
         tested = store.predictions(network.run_id)["item_id"].tolist()
-        found = [judge(alone, network.normaliser.apply([features[i]]), facts[i])[1] for i in tested]
+        found = [judge(alone, features[i], facts[i])[1] for i in tested]
         rows.append(_rate(f"{corpus.name}, test speakers of fold {network.fold}", "false alarms", found))
         everything += found
     return [_rate(f"{corpus.name}, test speakers of all folds", "false alarms", everything), *rows]
@@ -204,9 +207,7 @@ def _other_rates(trained: Trained, own: str, beside: Path | None) -> list[dict[s
         findings = []
         for waveform in bar(waveforms, label=sound):
             samples, rate_hz = waveform()
-            frames = frames_for(trained, samples, rate_hz)
-            normalised = [network.normaliser.apply([frames])[0] for network in trained.networks]
-            findings.append(judge(trained, normalised, novelty.facts(samples, rate_hz))[1])
+            findings.append(judge(trained, frames_for(trained, samples, rate_hz), novelty.facts(samples, rate_hz))[1])
         rows.append(_rate(sound, "hits", findings))
     return rows
 
@@ -235,7 +236,9 @@ def _cross_corpus(trained: Trained, own: str, beside: Path | None) -> list[dict[
         shared = [label for label in trained.labels if label in set(corpus.items["emotion"])]
         items = corpus.items[corpus.items["emotion"].isin(shared)]
         frames = [frames_for(trained, *corpus.waveform(row)) for row in bar(items.to_dict("records"), label=f"emotions of {name}")]
-        scores = np.mean([class_scores(n, n.normaliser.apply(frames), together=True) for n in trained.networks], axis=0)
+        features = trained.spec.features
+        logits = [class_logits(n, n.normaliser.apply(frames), features, together=True) for n in trained.networks]
+        scores = class_scores(np.stack(logits)).mean(axis=0)
         said = np.array(trained.labels)[scores.argmax(axis=1)].tolist()
         uar = _uar(items["emotion"], said, shared)
         per_speaker = {s: _uar(part["emotion"], part["said"], shared) for s, part in items.assign(said=said).groupby("speaker")}

@@ -77,14 +77,23 @@ class Trained:
 
     @property
     def sample_rate_hz(self) -> int:
-        """Rate of the training corpus: recordings are brought to it."""
+        """Rate of the training corpus: recordings are brought to it; 0 where those of the corpus have many."""
         return (self.own_card or load_card(self.spec.data.corpus)).sample_rate_hz
 
     @property
+    def segment_s(self) -> float:
+        """Length of the segments that recordings are cut into, in seconds; 0 where the networks read them whole."""
+        return self.spec.features.segment_s
+
+    @property
     def whole_up_to_s(self) -> float:
-        """Up to this duration a recording is answered for as a whole: the longest training recording and a fifth more."""
+        """Up to this duration a recording is answered for as a whole: the longest training recording and a fifth more.
+
+        Never more than the length that all recordings are brought to (`pad_to_s`), where there is one.
+        """
         known = [network.familiar.longest_s for network in self.networks if network.familiar]
-        return min(known) * (1 + novelty.DURATION_MARGIN) if known else WHOLE_UP_TO_S
+        longest = min(known) * (1 + novelty.DURATION_MARGIN) if known else WHOLE_UP_TO_S
+        return min(longest, self.spec.features.pad_to_s or longest)
 
     def sides_of(self, audio_id: str) -> dict[str, list[int]]:
         """Which folds had this recording on which side: `{"train": [0, 2], "test": [1]}`; empty for one they did not have."""
@@ -163,7 +172,7 @@ def _from_store(run_id: str, roots: Mapping[str, str | Path], store: RunStore) -
     network, spec, labels = _network(run_id, 0, store, None)
     network = replace(network, fold=spec.split.fold)
     try:
-        corpus = prepare.load_corpus(spec.data.corpus, str(roots.get(spec.data.corpus, "")))
+        corpus = prepare.corpus_of(spec, roots)
     except CorpusError as error:
         if (own := spec.data.corpus) not in card_names():
             raise StoreError(f"run {run_id} was trained on {own!r}, a corpus of one's own: give --root {own}=DIR ({error})") from error
@@ -177,26 +186,35 @@ def _from_store(run_id: str, roots: Mapping[str, str | Path], store: RunStore) -
 
 def training_side(
     corpus: Corpus, spec: RunSpec, normaliser: Normaliser, facts: Mapping[str, Facts] | None = None
-) -> tuple[Familiar, dict[str, str]]:
-    """Novelty statistics of a run's training side, and which recording was on which side.
+) -> tuple[Familiar | None, dict[str, str]]:
+    """Novelty statistics of a run's training side, as the run dealt it, and which recording was on which side.
 
     Args:
         corpus: with audio ids; spec, normaliser: of the run.
         facts: item id -> `novelty.Facts`, where they are known already.
 
     Returns:
-        `(familiar, heard)`; heard is audio id -> letter of SIDES.
+        `(familiar, heard)`; familiar is None where one speaker alone trained, as no limit can be set then; heard is audio id -> letter of
+        SIDES.
     """
-    plan = split_plan(corpus.items, spec.split, spec.leaks)
-    items = corpus.items.set_index("item_id", drop=False)
+    table = prepare.table_of(spec, corpus)
+    items = table.set_index("item_id", drop=False)
+    plan = split_plan(table, spec.split, spec.leaks, spec.data.task)
     features = corpus_features(corpus, spec.features)
-    training = items.loc[list(plan.train)]
+    learnt_from = [*plan.train, *plan.copies]
+    training = items.loc[learnt_from]
     rows = training.to_dict("records")
     known = [facts[row["item_id"]] if facts else novelty.facts(*corpus.waveform(row)) for row in rows]
-    familiar = novelty.fit(normaliser.apply([features[i] for i in plan.train]), training["speaker"].tolist(), known)
+    sounding = [features[i][novelty.rows_of_sound(features[i], spec.features)] for i in learnt_from]
+    familiar = None
+    if training["speaker"].nunique() > 1:
+        familiar = novelty.fit(normaliser.apply(sounding), training["speaker"].tolist(), known)
+        heard_hz = spec.features.sample_rate_hz or familiar.sample_rate_hz  # what lies above, the network never heard
+        familiar = replace(familiar, sample_rate_hz=min(heard_hz, familiar.sample_rate_hz))
     letters = {side: letter for letter, side in SIDES.items()}
     order = ("test", "validation", "train")  # the same audio under two names: training decides
-    return familiar, {items.at[i, "audio_id"]: letters[side] for side in order for i in plan.sides[side]}
+    sides = {**plan.sides, "train": learnt_from}
+    return familiar, {items.at[i, "audio_id"]: letters[side] for side in order for i in sides[side]}
 
 
 def load_shipped(name: str, folder: Path | None = None) -> Trained:

@@ -12,7 +12,7 @@ import soundfile
 from scipy.special import softmax
 from typer.testing import CliRunner
 
-from sercore import experiment, prepare, signals
+from sercore import experiment, prepare
 from sercore.__main__ import app
 from sercore.data import corpora, synthetic
 from sercore.data.card import load_card
@@ -32,8 +32,7 @@ def world(tmp_path_factory):
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("SERCORE_STORE", str(folder))
         corpus = corpora.Corpus("synthetic", None, synthetic.read(repetitions=1), load_card("synthetic")).with_audio_ids()
-        for module in (prepare, signals):
-            patch.setattr(module, "load_corpus", lambda name, root="": corpus)
+        patch.setattr(prepare, "load_corpus", lambda name, root="": corpus)
         patch.setattr(experiment, "_code_state", lambda: ("c0ffee", True))
         specs = [
             RunSpec(
