@@ -35,7 +35,7 @@ HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high", "runs"]
 #: Quantities of learning curves, where a run has them.
 HISTORY_QUANTITIES = ("train_loss", "added_loss", "validation_loss", "validation_uar")
 #: Columns that are words even if all are digits.
-_WORDS = ("speaker", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")
+_WORDS = ("speaker", "truth", "leaks", "settings", "run_id", "code_commit", "data_fingerprint", "split_fingerprint", "revisions")
 _WHOLE: dict[str, Any] = dict.fromkeys(COST_COLUMNS, "Int64")  # all digits are kept, and missing is not zero
 _KEYS = ["group", "seed", "fold", "speaker", "truth"]
 

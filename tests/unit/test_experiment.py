@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import experiment, metrics, prepare, results, schedulers, store, sweep, train
+from sercore import anti_transfer_grid, experiment, metrics, prepare, results, schedulers, store, sweep, train
 from sercore.data import corpora
 from sercore.errors import LeakError, SpecError, StoreError
 from sercore.evaluate import SealedEvaluator
 from sercore.features.cache import corpus_features
 from sercore.features.normaliser import Normaliser
 from sercore.spec import RunSpec
+from tests.anti_transfer_runs import planted
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +245,18 @@ def test_published_rows_come_back_as_they_were(corpus, tmp_path, monkeypatch):
     assert loaded.runs["peak_host_mb"].tolist() == found.runs["peak_host_mb"].tolist()
     results.publish("x", found)
     assert len(results.load_results("x").runs) == 1
+
+
+def test_classes_that_are_named_by_digits_come_back_as_words(tmp_path, monkeypatch):
+    """Speakers that are told apart: `01` is no number."""
+    monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path))
+    rows = planted([anti_transfer_grid.orthogonal_run("speaker_ravdess", anti_transfer_grid.specs("emodb", "full")[-1])], {})
+    numbers = {"calm": "01", "fear": "12"}
+    counts = rows.counts.rename(columns=numbers).assign(truth=rows.counts["truth"].map(numbers))
+    found = replace(rows, counts=counts)
+    results.publish("x", found)
+    loaded = results.load_results("x")
+    assert set(loaded.counts["truth"]) == {"01", "12"} == set(loaded.labels(found.groups["group"].item()))
 
 
 def test_every_fold_of_every_seed_starts_from_other_weights():
