@@ -17,7 +17,7 @@ from sercore.data import corpora
 from sercore.errors import SpecError, StoreError
 from sercore.features.cache import corpus_features, frames_of, segments_of
 from sercore.predict import hearing, novelty, recording, scoring, sounds, trained
-from sercore.spec import FeatureSpec, RunSpec
+from sercore.spec import FeatureSpec, NoiseSpec, RunSpec
 from sercore.store import RunStore
 from sercore.train import predict_logits
 from tests import anti_transfer_runs as made
@@ -115,6 +115,22 @@ def test_a_run_is_served_without_its_parents_and_refused_where_one_has_another_r
     monkeypatch.setattr(experiment, "revisions", lambda spec: {**now, "parent_1.model": 99})
     with pytest.raises(StoreError, match=r"other revisions of the code \(parent_1.model 1, now 99\)"):
         trained.find(name)
+
+
+def test_a_run_on_recordings_with_noise_is_judged_by_them_and_knows_the_recordings(world, tmp_path):
+    noise = NoiseSpec(corpus="synthetic_noises", lowest_snr_db=0, highest_snr_db=10)
+    spec = ALONE.model_copy(update={"data": ALONE.data.model_copy(update={"noise": noise})})
+    record = experiment.run_one(spec)
+    one, rows = trained.find(record["run_id"]), world["store"].predictions(record["run_id"])
+    mixed = prepare.corpus_of(spec)
+    item, stored = rows["item_id"][0], rows[[f"score_{label}" for label in record["labels"]]].to_numpy()[0]
+    noisy = mixed.waveform(mixed.items.set_index("item_id", drop=False).loc[item])[0]
+    answer = hearing.predict(one, write(tmp_path / "noisy.wav", noisy))
+    assert np.allclose(scores_of(answer), softmax(stored), atol=1e-5)
+    assert checks(answer) == []
+    clean = hearing.predict(one, write(tmp_path / "clean.wav", world["waves"][item]))
+    assert clean.heard == {"test": [0]}
+    assert one.networks[0].familiar.loudest_dbfs > trained.find(world["alone"]["run_id"]).networks[0].familiar.loudest_dbfs
 
 
 def test_the_run_of_an_orthogonal_task_is_refused(world):
