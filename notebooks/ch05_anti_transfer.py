@@ -192,6 +192,9 @@ display(Markdown("**Verdict.** " + page.answer(shown)))
 # SERCORE_CORPORA=<folder> sercore publish ch05_anti_transfer
 # ```
 #
-# Whole size on a GPU: `sercore sweep ch05_anti_transfer --profile full --dry-run` says what the promised runs take; the notebook's parameters
-# `size`, `taps`, `methods` and `tasks` say the rest, e.g. `papermill notebooks/ch05_anti_transfer.py out.ipynb -p profile full -p corpora
-# ravdess -p tasks "word_fsdd, speaker_fsdd" -p methods "none, at, dual" -p size whole`.
+# Whole size on a GPU, other corpora, taps, methods and tasks; with `--dry-run` it says first what that takes:
+#
+# ```
+# sercore sweep ch05_anti_transfer --profile full --corpus ravdess --protocol strict --set size=whole --set methods=none,at,dual \
+#   --set tasks=word_fsdd,speaker_fsdd --dry-run
+# ```

@@ -32,16 +32,17 @@ scheduler = ""          # empty: this process; local: one worker a core; local:N
 # **It would count as "no"** if no interval that holds for all layers together lies above zero.
 
 # %%
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from sercore import grids, results
+from sercore.data.corpora import CORPORA
 from sercore.pages import anti_transfer as page
 from sercore.pages import anti_transfer_costs as costs
 from sercore.pages import overview, tables
 from sercore.plots import anti_transfer as figures
 
 names = [name.strip() for name in corpora.split(",") if name.strip()]
-roots = {name: corpora_root for name in (*names, "ravdess", "fsdd") if corpora_root and name != "synthetic"}
+roots = dict.fromkeys(CORPORA, corpora_root) if corpora_root else {}
 convolutions = [f"conv_{n}" for n in range(1, 14)] if taps.strip() == "all" else [tap.strip() for tap in taps.split(",") if tap.strip()]
 plain = {"systems": ["vgg16_pool"], "tasks": [task] if task else [], "size": size, "folds": folds, "seeds": seeds, "epochs": epochs}
 
@@ -56,6 +57,8 @@ sweep, live = grids.run_chapter(
 )
 shown = overview.sources("ch05_anti_transfer", live)
 gains = page.gains(shown)
+answer = costs.layers_answer(shown)
+display(Markdown(f"**{answer}**"))
 display(tables.failed(sweep), figures.gain_by_tap(gains))
 
 # %% [markdown]
@@ -117,15 +120,23 @@ display(costs.costs_table())
 
 # %% [markdown]
 # ## Verdict
+
+# %%
+display(Markdown(f"**Verdict.** {answer}"))
+
+# %% [markdown]
 # From the quick runs nothing follows about speech: they show that every layer, weight and measure can be run and what the figures will hold.
-# The sweep over layers on real speech is *not run*.
+# Weights of the loss, ways to compare and the control at every layer are *not run* on real speech.
 #
 # ## Limits, and the full run
 # - The quick network is narrow and its input small: with few channels, features of two networks are unlike from the start, and the loss has
 #   less to do than at whole size.
 # - Two test speakers at the quick profile: too few for intervals of all layers together.
-# - A day of one core at reduced size, or a device that can do it:
+# - Where one seed is stored, what a second draw of the weights would change is in no interval.
+# - All of it is a day of one core at reduced size; the layers alone, one seed, an hour:
 #
 # ```
 # papermill notebooks/ch05_layers.py out.ipynb -p profile full -p corpora emodb -p corpora_root <folder> -p scheduler local
+# sercore sweep ch05_anti_transfer --profile full --root emodb=<folder> --root ravdess=<folder> \
+#   --set taps=conv_1,conv_2,conv_3,conv_4,conv_5,conv_6,conv_7,conv_8,conv_9,conv_10,conv_11,conv_12,conv_13 --set methods=none,at --set seeds=1
 # ```

@@ -21,7 +21,7 @@ from sercore.commands import audit as audit_commands
 from sercore.commands import fetch as fetch_commands
 from sercore.commands import predict as predict_commands
 from sercore.commands import sweep as sweep_commands
-from sercore.commands.inputs import read_spec, roots_of
+from sercore.commands.inputs import Choices, read_spec, roots_of
 from sercore.errors import SercoreError, SpecError
 from sercore.progress import silenced
 
@@ -218,7 +218,13 @@ def tune(
 
 @app.command()
 def publish(
-    chapter: Chapter, corpus: Corpus = None, protocol: Protocol = None, system: System = None, root: Roots = None, as_json: Json = False
+    chapter: Chapter,
+    corpus: Corpus = None,
+    protocol: Protocol = None,
+    system: System = None,
+    choices: Choices = None,
+    root: Roots = None,
+    as_json: Json = False,
 ) -> None:
     """Writes a chapter's finished full runs to book/results.
 
@@ -228,7 +234,7 @@ def publish(
     from sercore import publication, published_seeds, results
 
     roots = roots_of(root)
-    rows, left_out = publication.finished_results(chapter, _promised(chapter, corpus, protocol, system, roots), roots)
+    rows, left_out = publication.finished_results(chapter, _promised(chapter, corpus, protocol, system, roots, choices), roots)
     rows = published_seeds.joined(chapter, rows)
     folder = results.publish(chapter, rows)
     for reason in left_out:
@@ -239,17 +245,23 @@ def publish(
 
 
 def _promised(
-    chapter: str, corpora: list[str] | None, protocols: list[str] | None, systems: list[str] | None, roots: dict[str, Path]
+    chapter: str,
+    corpora: list[str] | None,
+    protocols: list[str] | None,
+    systems: list[str] | None,
+    roots: dict[str, Path],
+    choices: list[str] | None = None,
 ) -> list[list[RunSpec]]:
     """Specs of the full grid for the corpora asked for, else those given as --root, else those under $SERCORE_CORPORA."""
     from sercore.data.corpora import find_corpora
+    from sercore.grids import choices_of
     from sercore.publication import promised_specs
 
     everywhere = os.environ.get("SERCORE_CORPORA")
     names = corpora or list(roots) or (list(find_corpora(everywhere)) if everywhere else [])
     if not names:
         raise SpecError("no corpus is known: give --root NAME=DIR, or set SERCORE_CORPORA to the folder that holds them")
-    return promised_specs(chapter, names, protocols or (), systems or ())
+    return promised_specs(chapter, names, protocols or (), systems or (), **choices_of(chapter, choices or ()))
 
 
 def _answer(payload: Any, text: str, as_json: bool) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import get_origin, get_type_hints
 
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from sercore import anti_transfer_grid, multi_time_scale_grid, tune
@@ -34,6 +36,8 @@ PROMISED = {
     "ch05_anti_transfer": anti_transfer_grid.PROMISED,
 }
 FULL_FOLDS = 5
+#: Arguments of a grid that have options of their own on the command line, and what it gives back.
+_OWN_OPTIONS = ("corpus", "profile", "protocol", "systems", "return")
 
 
 def reslstm_sa(
@@ -207,6 +211,39 @@ def chapter_specs(
     if profile == "full" and len(protocols) > 1:
         pairs = [pair for pair in pairs if pair in PROMISED[chapter]]
     return [spec for corpus, protocol in pairs for spec in GRIDS[chapter](corpus, profile, protocol, **choices)]
+
+
+def choices_of(chapter: str, given: Sequence[str]) -> dict[str, object]:
+    """What a chapter's grid can be asked for beside corpus, profile, protocol and systems, from words.
+
+    Args:
+        chapter: key of GRIDS.
+        given: `KEY=VALUE` or `KEY=VALUE,VALUE`, a key once.
+
+    Raises:
+        SpecError: no such chapter or key, a key twice, or a value of another kind.
+
+    Example:
+        >>> choices_of("ch05_anti_transfer", ["taps=conv_1,conv_5", "seeds=1"])
+        {'taps': ['conv_1', 'conv_5'], 'seeds': 1}
+    """
+    if chapter not in GRIDS:
+        raise SpecError(f"no grid is written for chapter {chapter!r}; known: {', '.join(GRIDS)}")
+    hints = {key: hint for key, hint in get_type_hints(GRIDS[chapter]).items() if key not in _OWN_OPTIONS}
+    found: dict[str, object] = {}
+    for option in given:
+        key, equals, value = (part.strip() for part in option.partition("="))
+        if key not in hints or not equals:
+            raise SpecError(f"{option!r} is no choice of {chapter}: write KEY=VALUE[,..] with one of {', '.join(hints)}")
+        if key in found:
+            raise SpecError(f"{key} is chosen twice: write {key}=VALUE,VALUE")
+        many = get_origin(hints[key]) is not None
+        words = [word.strip() for word in value.split(",") if word.strip()] if many else value
+        try:
+            found[key] = TypeAdapter(hints[key]).validate_python(words)
+        except ValidationError as error:
+            raise SpecError(f"{option!r}: {error.errors()[0]['msg']}") from error
+    return found
 
 
 def run_chapter(

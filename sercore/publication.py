@@ -21,7 +21,9 @@ def promised_corpora(chapter: str) -> list[str]:
     return list(dict.fromkeys(corpus for corpus, _ in PROMISED.get(chapter, ())))
 
 
-def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str] = (), systems: Sequence[str] = ()) -> list[list[RunSpec]]:
+def promised_specs(
+    chapter: str, corpora: Sequence[str], protocols: Sequence[str] = (), systems: Sequence[str] = (), **choices: object
+) -> list[list[RunSpec]]:
     """Specs of a chapter's full grid, without tuned values: one list a group.
 
     Args:
@@ -29,6 +31,7 @@ def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str
         corpora: names.
         protocols: of `strict`, `paper`; empty takes those that the study promises for the corpus.
         systems: names; empty takes the chapter's.
+        choices: what else the chapter's grid can be asked for (`sercore.grids.choices_of`).
 
     Raises:
         SpecError: no such chapter, or a choice is wrong.
@@ -37,7 +40,7 @@ def promised_specs(chapter: str, corpora: Sequence[str], protocols: Sequence[str
     grids: list[list[RunSpec]] = []
     for corpus, protocol in pairs:
         by_group: dict[str, list[RunSpec]] = {}
-        for spec in chapter_specs(chapter, [corpus], "full", [protocol], systems=systems):
+        for spec in chapter_specs(chapter, [corpus], "full", [protocol], systems=systems, **choices):
             by_group.setdefault(spec.group, []).append(spec)
         grids += by_group.values()
     return grids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,11 @@ from sercore.errors import SpecError
 
 if TYPE_CHECKING:
     from sercore.spec import RunSpec
+
+Choices = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE[,..]", help="What else the chapter's grid can be asked for, e.g. taps=conv_1,conv_5."),
+]
 
 
 def roots_of(given: list[str] | None) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sercore.answers import plain, table
-from sercore.commands.inputs import roots_of
+from sercore.commands.inputs import Choices, roots_of
 from sercore.errors import SpecError
 from sercore.progress import silenced
 
@@ -40,6 +40,7 @@ def sweep(
         list[str] | None, typer.Option("--protocols", "--protocol", metavar="NAME[,..]", help="Default: those promised, quick: strict.")
     ] = None,
     systems: Annotated[list[str] | None, typer.Option("--systems", "--system", metavar="NAME[,..]", help="Default: the chapter's.")] = None,
+    choices: Choices = None,
     only: Only = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is done, what is to do and what it would take; run nothing.")
@@ -55,7 +56,8 @@ def sweep(
     is tried again. Several sweeps may share a store. Searches that a full grid rests on are done first. Exit code 1 where a run failed.
     """
     roots = roots_of(root)
-    grids = grids_of(chapter, profile, _names(corpora) or list(roots), _names(protocols), _names(systems), only or ())
+    wanted = _names(corpora) or list(roots)
+    grids = grids_of(chapter, profile, wanted, _names(protocols), _names(systems), only or (), choices or ())
     from sercore.forecast import forecast
     from sercore.grids import tuned
     from sercore.schedulers import connect
@@ -79,7 +81,13 @@ def sweep(
 
 
 def grids_of(
-    chapter: str, profile: str, corpora: list[str], protocols: list[str], systems: list[str], only: list[str] | tuple[str, ...]
+    chapter: str,
+    profile: str,
+    corpora: list[str],
+    protocols: list[str],
+    systems: list[str],
+    only: list[str] | tuple[str, ...],
+    choices: list[str] | tuple[str, ...] = (),
 ) -> list[list[RunSpec]]:
     """The specs asked for, one list a group, without tuned values.
 
@@ -88,20 +96,20 @@ def grids_of(
         profile: `quick` or `full`.
         corpora, protocols, systems: names; empty takes what the study promises, and for quick the synthetic corpus under strict.
         only: slices, as `sercore.forecast.sliced`.
+        choices: `KEY=VALUE[,..]`, as `sercore.grids.choices_of`.
 
     Raises:
         SpecError: a name, key or value is not known.
     """
     from sercore.forecast import sliced
-    from sercore.grids import GRIDS, chapter_specs
+    from sercore.grids import chapter_specs, choices_of
     from sercore.publication import promised_corpora, promised_specs
 
-    if chapter not in GRIDS:
-        raise SpecError(f"no grid is written for chapter {chapter!r}; known: {', '.join(GRIDS)}")
+    more = choices_of(chapter, choices)
     if profile == "full":
-        specs = [s for grid in promised_specs(chapter, corpora or promised_corpora(chapter), protocols, systems) for s in grid]
+        specs = [s for grid in promised_specs(chapter, corpora or promised_corpora(chapter), protocols, systems, **more) for s in grid]
     else:
-        specs = chapter_specs(chapter, corpora or ["synthetic"], profile, protocols or ["strict"], systems=systems)
+        specs = chapter_specs(chapter, corpora or ["synthetic"], profile, protocols or ["strict"], systems=systems, **more)
     if not specs:
         raise SpecError(f"the full grid of {chapter} promises nothing on {', '.join(corpora)}: name a protocol with --protocols")
     groups: dict[str, list[RunSpec]] = {}

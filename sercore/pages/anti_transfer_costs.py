@@ -10,10 +10,45 @@ import torch
 from sercore import provenance
 from sercore.losses.anti_transfer import added_bytes
 from sercore.models import vgg16
-from sercore.pages.anti_transfer import in_words, ordered, origin_of, rows_of
+from sercore.pages.anti_transfer import Gain, gains, in_words, ordered, origin_of, rows_of
 from sercore.pages.overview import STORED, Source
 from sercore.pages.tables import compact
 from sercore.provenance import Table
+
+#: Convolutions of VGG16.
+LAYERS = 13
+
+
+def layers_answer(shown: Sequence[Source], corpora: Sequence[str] = ("emodb",)) -> str:
+    """The head of the chapter on layers: at which convolutions the gain's interval for all layers together lies off zero.
+
+    From stored full runs with all thirteen alone; else it says `Not run`.
+    """
+    kept = [source for source in shown if source.origin == STORED]
+    said = []
+    for corpus in corpora:
+        found = [_all_layers(gain) for gain in gains(kept) if gain.corpus == corpus] if kept else []
+        found = [sentence for sentence in found if sentence]
+        said += found or [f"All thirteen layers: not run on {corpus}."]
+    return " ".join(said)
+
+
+def _all_layers(gain: Gain) -> str:
+    rows = gain.rows[gain.rows["max_t_low"].notna() & gain.rows["tap"].str.startswith("conv_")]
+    if rows["tap"].nunique() < LAYERS:
+        return ""
+    above, below = (rows.loc[side, "tap"].tolist() for side in (rows["max_t_low"] > 0, rows["max_t_high"] < 0))
+    best, chosen = rows.loc[rows["gain"].idxmax()], rows.loc[rows["validation"].idxmax()]
+    told = [f"a gain at {', '.join(above)}"] if above else []
+    told += [f"a loss at {', '.join(below)}"] if below else []
+    verdict = " and ".join(told) if told else "no layer with a gain or a loss"
+    ends = f"[{best['max_t_low']:+.1f}, {best['max_t_high']:+.1f}]"
+    own = f"[{chosen['max_t_low']:+.1f}, {chosen['max_t_high']:+.1f}]"
+    return (
+        f"{gain.stamp}: with intervals that hold for all {len(rows)} layers together there is {verdict}. The largest difference is "
+        f"{best['gain']:+.1f} {ends} points of UAR at {best['tap']}; the layer that validation would have chosen, {chosen['tap']}, has "
+        f"{chosen['gain']:+.1f} {own}."
+    )
 
 
 def losses_table(shown: Sequence[Source]) -> Table:

@@ -8,6 +8,7 @@ from sercore.anti_transfer_grid import METHODS, PROMISED_METHODS, Transfer, spec
 from sercore.anti_transfer_tasks import TARGETS
 from sercore.ledger.measurements import Measurements, merge
 from sercore.pages import anti_transfer as page
+from sercore.pages import anti_transfer_costs as costs
 from sercore.pages.overview import STORED, THIS_BUILD, Source
 from tests.anti_transfer_runs import planted
 
@@ -324,3 +325,30 @@ def test_an_orthogonal_task_that_is_promised_and_not_stored_is_named():
         table = page.orthogonal_table(shown).data
         assert len(table) == others + 1
         assert table.iloc[-1][["from", "corpus", "task", "accuracy [95 %]"]].tolist() == ["promised", "ravdess", "speaker", "not run"]
+
+
+# all layers
+
+
+def whole_sweep(better=(), worse=(), taps=13):
+    """Thirteen layers, ten speakers; a gain or a loss of 15 points on average at some, nothing at the others."""
+    found = made("none", "at", taps=[f"conv_{n}" for n in range(1, taps + 1)])
+    plain = dict.fromkeys((of(found, "at", f"conv_{n}") for n in range(1, taps + 1)), [8] * 10)
+    plain |= {of(found, "at", tap): [10, 11, 12, 10, 11] * 2 for tap in better} | {
+        of(found, "at", tap): [5, 6, 4, 5, 6] * 2 for tap in worse
+    }
+    return [Source(STORED, planted(found, plain, validation={of(found, "at", "conv_2"): 0.7}))]
+
+
+def test_the_head_on_layers_names_those_off_zero_and_the_one_that_validation_would_choose():
+    said = costs.layers_answer(whole_sweep(better=["conv_3"], worse=["conv_9"]))
+    assert "a gain at conv_3 and a loss at conv_9" in said
+    assert "+14.0 [" in said.partition("The largest difference is ")[2]
+    assert said.endswith("validation would have chosen, conv_2, has +0.0 [+0.0, +0.0].")
+    nothing = costs.layers_answer(whole_sweep())
+    assert "there is no layer with a gain or a loss" in nothing
+
+
+def test_the_head_on_layers_is_of_all_thirteen_stored_in_full_or_says_not_run():
+    for shown in ([], whole_sweep(taps=12), [Source(THIS_BUILD, whole_sweep()[0].results)]):
+        assert costs.layers_answer(shown) == "All thirteen layers: not run on emodb."

@@ -9,11 +9,12 @@ from typer.testing import CliRunner
 
 from sercore import initial_weights, models
 from sercore.__main__ import app
+from sercore.commands.sweep import grids_of
 from sercore.errors import CorpusError, SpecError, StoreError
 from sercore.experiment import identify, run_one
 from sercore.failures import in_words, kind_of
 from sercore.forecast import forecast, sliced
-from sercore.grids import chapter_specs
+from sercore.grids import chapter_specs, choices_of
 from sercore.prepare import load_corpus
 from sercore.spec import RunSpec
 from sercore.store import RunStore
@@ -208,6 +209,37 @@ def test_the_command_refuses_what_it_does_not_know_in_one_line(store):
         assert done.exit_code == 1
         (line,) = done.stderr.splitlines()
         assert words in line
+
+
+def test_whatever_else_a_grid_can_be_asked_for_is_set_by_name():
+    asked = ["taps=conv_1, conv_5", "seeds=1", "betas=-1,2", "variant=released"]
+    assert choices_of("ch05_anti_transfer", asked) == {
+        "taps": ["conv_1", "conv_5"],
+        "seeds": 1,
+        "betas": [-1.0, 2.0],
+        "variant": "released",
+    }
+    made = [s for grid in grids_of("ch05_anti_transfer", "full", ["emodb"], [], ["vgg16_pool"], [], [*asked, "methods=at"]) for s in grid]
+    losses = {(s.anti_transfer.taps, s.anti_transfer.beta, s.seed, s.model.variant) for s in made if s.anti_transfer}
+    assert losses == {((tap,), beta, 0, "released") for tap in ("conv_1", "conv_5") for beta in (-1, 2)}
+    quick = grids_of("ch05_anti_transfer", "quick", [], [], ["vgg16_pool"], [], ["methods=none", "noises=low"])
+    assert [s.data.noise.corpus for grid in quick for s in grid] == ["synthetic_noises"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["tap=conv_1"], "'tap=conv_1' is no choice of ch05_anti_transfer: write KEY=VALUE"),
+        (["taps"], "'taps' is no choice"),
+        (["corpus=emodb"], "is no choice"),  # an option of its own
+        (["seeds=1", "seeds=2"], "seeds is chosen twice"),
+        (["seeds=one"], "'seeds=one': Input should be a valid integer"),
+        (["betas=1,x"], "'betas=1,x': Input should be a valid number"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(given, says):
+    with pytest.raises(SpecError, match=says):
+        choices_of("ch05_anti_transfer", given)
 
 
 def test_the_command_ends_with_one_where_a_run_failed(store, monkeypatch, roots):
