@@ -29,6 +29,8 @@ from sercore.spec import RunSpec, digest, run_id
 from sercore.store import RunStore, write_json
 from sercore.writing import refusals_named
 
+#: Sides that a network learns from or is chosen on; their accuracy at the end is kept, and no decision rests on it.
+LEARNED = ("train", "validation")
 #: Systems that are not networks: two plain rows of every table.
 BASELINES = ("majority_class", "functionals_svm")
 
@@ -187,6 +189,7 @@ def _run_network(
             )
         scores = train.predict_logits(model, prepared.test.frames, where, evaluation_batch(spec))
         scores = train.by_recording(scores, prepared.test.recordings)
+        learned = {f"{side}_accuracy": _accuracy(model, getattr(prepared, side), where, evaluation_batch(spec)) for side in LEARNED}
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         weights |= {
             "normaliser.mean": torch.from_numpy(prepared.normaliser.mean),
@@ -202,10 +205,19 @@ def _run_network(
         "history": result.history,
         "best_epoch": result.best_epoch,
         "validation_uar": best["validation_uar"],
+        **learned,
         **({"similarity_before": similar} if similar else {}),
         **resources.of_frames(model, [*prepared.train.frames, *prepared.validation.frames, *prepared.test.frames], where),
         "input_shape": [n_frames, n_features],  # of the first training item; the others may have other numbers of frames
     }
+
+
+def _accuracy(model: nn.Module, side: train.Examples, where: torch.device, batch: int) -> float:
+    """Share of right answers on a side whose labels are known, of recordings where they are cut."""
+    assert side.labels is not None
+    scores = train.by_recording(train.predict_logits(model, side.frames, where, batch), side.recordings)
+    truth = side.labels if side.recordings is None else side.labels[np.unique(side.recordings, return_index=True)[1]]
+    return metrics.accuracy(truth, scores.argmax(axis=1))
 
 
 def _start_from_parent(spec: RunSpec, model: nn.Module, prepared: Prepared, parents: Sequence[str], store: RunStore) -> None:

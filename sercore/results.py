@@ -27,9 +27,9 @@ GROUP_COLUMNS = [
 ]  # fmt: skip
 #: Memory is in MiB. `peak_memory_mb` is of runs before the two others were measured: the highest of the process, earlier runs included.
 RUN_COLUMNS = [
-    "run_id", "group", "fold", "seed", "status", "best_epoch", "validation_uar", "seconds", "seconds_per_epoch",
-    "peak_host_mb", "peak_device_mb", "peak_memory_mb", "threads", "device", "torch", "python", "code_commit", "code_clean",
-    "data_fingerprint", "split_fingerprint", "finished_at", "revisions",
+    "run_id", "group", "fold", "seed", "status", "best_epoch", "validation_uar", "train_accuracy", "validation_accuracy", "seconds",
+    "seconds_per_epoch", "peak_host_mb", "peak_device_mb", "peak_memory_mb", "threads", "device", "torch", "python", "code_commit",
+    "code_clean", "data_fingerprint", "split_fingerprint", "finished_at", "revisions",
 ]  # fmt: skip
 HISTORY_COLUMNS = ["group", "epoch", "quantity", "mean", "low", "high", "runs"]
 #: Quantities of learning curves, where a run has them.

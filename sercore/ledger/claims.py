@@ -79,6 +79,8 @@ STATISTICS = {
     "mean_loss": "the same with the other sign",
     "recall": "of the class `label`",
     "confusion": "share of the class `label` that was taken for `predicted`",
+    "train_accuracy": "accuracy of the training side at the chosen epoch, mean over folds and seeds",
+    "validation_accuracy": "the same of the validation side",
     "usage": "share of output points won by the branch with the factor `label`",
 }
 METRICS = ("uar", "accuracy", "recall", "share")

@@ -9,7 +9,7 @@ from sercore.ledger import rule
 from sercore.ledger.checks import compute, holds
 from sercore.ledger.claims import LedgerError, Selector
 from sercore.ledger.facts import CORPORA_AT_HAND, Missing, corpora_named, recordings_missing
-from sercore.ledger.measurements import Measurements, Ours
+from sercore.ledger.measurements import SIDES, Measurements, Ours
 from sercore.ledger.paired import label
 from sercore.ledger.rule import Verdict
 
@@ -100,6 +100,9 @@ def _not_stored(claim: dict[str, str], selector: Selector) -> str:
         names = corpora.replace(" and ", ", ").split(", ")
         return f"no runs of every cell of its table, on {corpora}, are among the stored runs{recordings_missing(names)}"
     said = f"no run of {label(selector.system, selector.settings)} on {corpus} under protocol {selector.protocol} is stored"
+    if selector.statistic in SIDES:
+        side = "training" if selector.statistic == "train_accuracy" else "validation"
+        said = f"no run of {label(selector.system, selector.settings)} on {corpus} with the accuracy of its {side} side is stored"
     if selector.statistic == "usage":
         said = f"no table of branch usage of {label(selector.system, selector.settings)} on {corpus} is among the stored runs"
     if selector.reference:

@@ -18,6 +18,9 @@ from sercore.metrics import recalls_from_counts
 from sercore.results import Results, empty_results, load_all
 from sercore.stats import Cube, Interval, Metric
 
+#: Statistics of a side that no test is held on.
+SIDES = ("train_accuracy", "validation_accuracy")
+
 
 @dataclass(frozen=True)
 class Ours:
@@ -102,6 +105,8 @@ class Measurements:
         other = " and ".join(part for part in (other, wanted.other) if part)
         if wanted.statistic == "usage":
             return self._usage(group, wanted, other)
+        if wanted.statistic in SIDES:
+            return self._side(group, wanted, other)
         reference = None
         if wanted.reference:
             reference, _ = find_group(self.results.groups, replace(wanted, system=wanted.reference, settings=wanted.reference_settings))
@@ -166,6 +171,16 @@ class Measurements:
         ]
         shares = rows.groupby("seed")["share"].mean().to_numpy(dtype=float)
         return Ours(group, self._measured(group, selector, shares, int(group["n_speakers"]), other), None) if len(shares) else None
+
+    def _side(self, group: pd.Series, selector: Selector, other: str) -> Ours | None:
+        """Accuracy of a side that was learned from or chosen on; None where the runs are older than its record."""
+        runs = self.results.runs[self.results.runs["group"].eq(group["group"])]
+        if selector.statistic not in runs:
+            return None
+        scores = pd.to_numeric(runs[selector.statistic]).groupby(runs["seed"]).agg(lambda folds: folds.mean(skipna=False)).dropna()
+        return (
+            Ours(group, self._measured(group, selector, scores.to_numpy(), int(group["n_speakers"]), other), None) if len(scores) else None
+        )
 
     def _reduced(self, group: pd.Series, selector: Selector) -> bool:
         """A run that is not whole, or whose schedule ends before the published one may."""

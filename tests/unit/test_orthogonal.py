@@ -53,6 +53,26 @@ def test_recordings_are_cut_into_segments_that_answer_together(world):
     assert pooled[-1] == pytest.approx(logits[prepared.test.recordings == len(pooled) - 1].mean(axis=0))
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_accuracy_of_the_sides_that_are_learned_from_is_of_recordings_at_the_chosen_epoch(world, whole):
+    """Of recordings that are cut, and of whole ones by a network for those; the record is set against answers one by one."""
+    frames = {"features": FeatureSpec(), "model": {"name": "lstm_sa_h32", "width": 1.0, "dropout": 0.3}} if whole else {}
+    run = spec(**frames)
+    record = run_one(run, store=world["store"])
+    prepared = prepare.prepare(run, world["corpora"]["synthetic"])
+    model, _, _ = signals.load_network(record["run_id"], world["store"])
+    for name, side in (("train", prepared.train), ("validation", prepared.validation)):
+        of = np.arange(len(side.frames)) if side.recordings is None else side.recordings
+        right = []
+        for recording in range(of.max() + 1):
+            parts = [torch.from_numpy(side.frames[k])[None] for k in np.flatnonzero(of == recording)]
+            with torch.no_grad():
+                answer = torch.stack([model(part, torch.tensor([part.shape[1]]))[0] for part in parts]).mean(0).argmax()
+            right.append(int(answer) == side.labels[of == recording][0])
+        assert record[f"{name}_accuracy"] == pytest.approx(np.mean(right))
+    assert record["items"]["train"] == 24
+
+
 def test_a_run_with_segments_scores_recordings_and_is_seen_again(world):
     record = run_one(spec(), store=world["store"])
     predictions = world["store"].predictions(record["run_id"])
