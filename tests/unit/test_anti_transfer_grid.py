@@ -288,6 +288,9 @@ def test_an_orthogonal_task_of_the_targets_own_recordings_or_noises_is_declared(
 
     own = leaks("iemocap_4", "none", "at", "dual", tasks=["speaker_iemocap_4", "word_librispeech_words"])
     assert own[1:] == [("none", False), ("at", True), ("at", False), ("dual", True)]  # first: the speakers' own run
+    whole = {"methods": ["at", "dual"], "tasks": ["speaker_iemocap_4", "word_librispeech_words"], "folds": 1, "seeds": 1}
+    at, _, dual = [s for s in specs("iemocap_4", "full", protocol, ["vgg16_pool"], **whole) if s.anti_transfer]
+    assert dual.parents[0] == at
     digits = {"tasks": ["noise_ms_snsd"]}
     assert leaks("speech_commands_digits", "none", "at", **digits) == [("none", False), ("at", False)]
     assert leaks("speech_commands_digits", "none", "at", noises=["low"], **digits) == [("none", False), ("at", True)]

@@ -81,7 +81,8 @@ def test_two_levels_hear_the_same_noises(corpora):
 def test_what_is_known_of_the_recordings_stays_and_what_is_heard_changes(corpora):
     clean, mixed = corpora["synthetic"], corpus_of(loud())
     pd.testing.assert_frame_equal(mixed.items[list(clean.items.columns)], clean.items)
-    pd.testing.assert_series_equal(mixed.peaks(), clean.peaks())
+    loudest = [float(np.abs(clean.waveform(row)[0]).max()) for row in clean.items.to_dict("records")]
+    assert mixed.peaks().tolist() == loudest  # asked before those of the clean corpus, which are remembered under the same audio ids
     assert mixed.with_audio_ids() is mixed
     one, other = (corpus_features(c, spec().features) for c in (clean, mixed))
     assert {one[i].shape == other[i].shape for i in one} == {True}
@@ -96,6 +97,9 @@ def test_the_fingerprint_is_of_the_mixtures(corpora):
     others = replace(corpora["synthetic_noises"], items=corpora["synthetic_noises"].items.assign(audio_id="other"))
     changed = with_noise(corpora["synthetic"], others, HIGH, "speakers_4", "emotion", corpora["synthetic"].items)
     assert changed.fingerprint() != found[1]
+    cut = replace(corpora["synthetic_noises"], items=corpora["synthetic_noises"].items.assign(start_s=0.5, end_s=1.0))
+    other_parts = with_noise(corpora["synthetic"], cut, HIGH, "speakers_4", "emotion", corpora["synthetic"].items)
+    assert other_parts.fingerprint() != found[1]
 
 
 def test_too_few_noises_are_refused_with_how_many_are_needed(corpora):
@@ -132,7 +136,7 @@ def test_zeros_that_fill_a_clip_up_are_not_taken_for_noise(corpora):
     bark = np.random.default_rng(0).normal(0, 0.1, 3000)
     for clip in (np.r_[bark, np.zeros(77000)], np.r_[bark, np.zeros(60000), bark]):
         mixture = mixture_of(corpora, clip)
-        assert np.abs(mixture.noise).max() > 0
+        assert np.mean(mixture.noise == 0) < (0.05 if len(clip) == 80000 else 1)  # the first is repeated without its zeros
         assert mixture.snr_db == pytest.approx(corpus_of(loud()).items["added_snr_db"].iloc[0], abs=0.01)
 
 
