@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sercore import train
+from sercore import batching
 from sercore.models.reslstm_sa import LSTMSA, PackedLSTMSA
 
 
@@ -25,7 +25,7 @@ def epoch_seconds(model: torch.nn.Module, optimizer: torch.optim.Optimizer, fram
     """Processor seconds of one pass over the items of `plan`."""
     started = time.process_time()
     for chosen in plan:
-        x, lengths = train.padded([frames[i] for i in chosen])
+        x, lengths = batching.padded([frames[i] for i in chosen])
         loss = functional.cross_entropy(model(x, lengths), torch.as_tensor(chosen % 8))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -50,7 +50,7 @@ def measure(hidden: int, batch: int, frames_mean: int, rounds: int, residual: bo
     rng = np.random.default_rng(0)
     lengths = np.maximum(rng.normal(frames_mean, frames_mean / 10, 8 * batch).round().astype(int), 10)
     frames = [rng.normal(size=(n, 46)).astype(np.float32) for n in lengths]
-    plan = train.batches(lengths, batch, 0)
+    plan = batching.batches(lengths, batch, 0)
     forms = {"packed": PackedLSTMSA, "padded": LSTMSA}
     models = {name: form(46, 8, hidden, residual) for name, form in forms.items()}
     optimizers = {name: torch.optim.Adam(model.parameters(), fused=True) for name, model in models.items()}

@@ -21,13 +21,13 @@ from torch import nn
 from sercore import explain, faithfulness, models, probes, signals
 from sercore.anti_transfer_grid import METHODS, transfer_of, without_transfer
 from sercore.anti_transfer_tasks import TARGETS
+from sercore.batching import derive_seed
 from sercore.errors import StoreError
 from sercore.losses.permutation import channel_permutations
 from sercore.prepare import corpus_of, prepare
 from sercore.results import Results
 from sercore.spec import RunSpec
 from sercore.store import RunStore
-from sercore.train import derive_seed
 
 #: Names of networks that stand for no method.
 UNTRAINED, ORTHOGONAL = "untrained", "orthogonal task"

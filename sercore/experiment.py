@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
-from sercore import baselines, initial_weights, metrics, models, orthogonal, pretraining, resources, train
+from sercore import baselines, batching, initial_weights, metrics, models, orthogonal, pretraining, resources, train
 from sercore.data import corpora
 from sercore.errors import SpecError, StoreError
 from sercore.features import cache
@@ -163,8 +163,8 @@ def _run_network(
     torch.use_deterministic_algorithms(True, warn_only=True)
     where = device()
     try:
-        seed = train.derive_seed(spec.seed, spec.split.fold)
-        torch.manual_seed(train.derive_seed(seed, "initial weights"))
+        seed = batching.derive_seed(spec.seed, spec.split.fold)
+        torch.manual_seed(batching.derive_seed(seed, "initial weights"))
         n_frames, n_features = prepared.train.frames[0].shape
         model = models.build_for(spec, n_features, len(prepared.labels), n_frames)
         _start_from_parent(spec, model, prepared, parents, store)
@@ -187,8 +187,8 @@ def _run_network(
                 by_length="unmasked_padding" not in spec.leaks,
                 term=term,
             )
-        scores = train.predict_logits(model, prepared.test.frames, where, evaluation_batch(spec))
-        scores = train.by_recording(scores, prepared.test.recordings)
+        scores = batching.predict_logits(model, prepared.test.frames, where, evaluation_batch(spec))
+        scores = batching.by_recording(scores, prepared.test.recordings)
         learned = {f"{side}_accuracy": _accuracy(model, getattr(prepared, side), where, evaluation_batch(spec)) for side in LEARNED}
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         weights |= {
@@ -212,10 +212,10 @@ def _run_network(
     }
 
 
-def _accuracy(model: nn.Module, side: train.Examples, where: torch.device, batch: int) -> float:
+def _accuracy(model: nn.Module, side: batching.Examples, where: torch.device, batch: int) -> float:
     """Share of right answers on a side whose labels are known, of recordings where they are cut."""
     assert side.labels is not None
-    scores = train.by_recording(train.predict_logits(model, side.frames, where, batch), side.recordings)
+    scores = batching.by_recording(batching.predict_logits(model, side.frames, where, batch), side.recordings)
     truth = side.labels if side.recordings is None else side.labels[np.unique(side.recordings, return_index=True)[1]]
     return metrics.accuracy(truth, scores.argmax(axis=1))
 
@@ -227,7 +227,7 @@ def _start_from_parent(spec: RunSpec, model: nn.Module, prepared: Prepared, pare
     weights = store.path(parents[0]) / "weights.safetensors"
     initial_weights.take_over(model, weights, features_only=spec.model.initial_weights == "parent_features")
     if spec.model.frozen_until:
-        initial_weights.freeze_until(model, spec.model.frozen_until, *train.padded(prepared.train.frames[:2]))
+        initial_weights.freeze_until(model, spec.model.frozen_until, *batching.padded(prepared.train.frames[:2]))
 
 
 class _Silent:
@@ -260,7 +260,9 @@ def _run_baseline(
     else:
         sides = (prepared.train, prepared.validation, prepared.test)
         train_x, validation_x, test_x = (np.stack([baselines.functionals(f) for f in side.frames]) for side in sides)
-        machine = baselines.fit_functionals_svm(train_x, train_y, validation_x, validation_y, train.derive_seed(spec.seed, spec.split.fold))
+        machine = baselines.fit_functionals_svm(
+            train_x, train_y, validation_x, validation_y, batching.derive_seed(spec.seed, spec.split.fold)
+        )
         scores, chosen = _in_order(machine, test_x, prepared.labels), machine.predict(validation_x)
     return scores, {"history": [], "best_epoch": 0, "validation_uar": metrics.uar(validation_y, chosen), "parameters": None}
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sercore import initial_weights, models
+from sercore.batching import Examples, derive_seed, padded
 from sercore.errors import SpecError, StoreError
 from sercore.losses import anti_transfer
 from sercore.losses.anti_transfer import AntiTransferLoss
@@ -19,7 +20,6 @@ from sercore.losses.gram_file import CacheKey
 from sercore.prepare import Prepared
 from sercore.spec import RunSpec, digest, store_folder
 from sercore.store import RunStore
-from sercore.train import Examples, derive_seed, padded
 from sercore.writing import refusals_named
 
 REVISION = anti_transfer.REVISION

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sercore.batching import Examples, derive_seed
 from sercore.data import corpora
 from sercore.data.corpora import Corpus
 from sercore.data.items import class_labels
@@ -19,7 +20,6 @@ from sercore.evaluate import SealedEvaluator
 from sercore.features.cache import corpus_features, segments_of
 from sercore.features.normaliser import Normaliser
 from sercore.spec import DataSpec, FeatureSpec, RunSpec
-from sercore.train import Examples, derive_seed
 
 _NORMALISERS = {"per_dimension": Normaliser.fit, "scalar": Normaliser.fit_scalar, "maximum": Normaliser.fit_maximum}
 

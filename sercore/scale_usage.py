@@ -18,7 +18,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from sercore import models, train
+from sercore import batching, models
+from sercore.batching import padded
 from sercore.errors import StoreError
 from sercore.layers.kernel_scales import resampled
 from sercore.layers.multi_time_scale import MultiTimeScaleConv2d
@@ -27,7 +28,6 @@ from sercore.results import Results
 from sercore.signals import Replay, load_network, replay
 from sercore.spec import RunSpec
 from sercore.store import RunStore
-from sercore.train import padded
 
 TRAINED, UNTRAINED, NOISE = "trained", "untrained", "untrained, white noise"
 COLUMNS = ["group", "system", "settings", "run_id", "fold", "seed", "layer", "kernels", "factor", "share", "share_in_sound"]
@@ -183,7 +183,7 @@ def kernels(run_id: str, most_maps: int = 1, store: RunStore | None = None) -> p
     spec, rows = RunSpec.model_validate(record["spec"]), []
     stages = {"after": model}
     if spec.model.initial_weights == "random":
-        seed = train.derive_seed(train.derive_seed(spec.seed, spec.split.fold), "initial weights")
+        seed = batching.derive_seed(batching.derive_seed(spec.seed, spec.split.fold), "initial weights")
         stages = {"before": _fresh(spec, record, seed), **stages}
     for stage, network in stages.items():
         layers = _layers(network)

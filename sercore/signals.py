@@ -20,6 +20,7 @@ from sklearn.metrics import silhouette_score
 from torch import nn
 
 from sercore import models
+from sercore.batching import by_recording, padded, predict_logits
 from sercore.errors import StoreError
 from sercore.experiment import evaluation_batch
 from sercore.features.cache import corpus_features
@@ -28,7 +29,6 @@ from sercore.features.normaliser import Normaliser
 from sercore.prepare import corpus_of, examples
 from sercore.spec import RunSpec
 from sercore.store import RunStore
-from sercore.train import by_recording, padded, predict_logits
 
 #: Stages of the forward pass that `signal_flow` gives, in order; a network without the residual layer has the first and the last.
 STAGES = ("input", "lstm_1", "sum", "attention")

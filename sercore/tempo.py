@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sercore import models
+from sercore.batching import padded
 from sercore.data.audio import resample
 from sercore.data.corpora import CORPORA, Corpus
 from sercore.errors import SpecError
@@ -35,7 +36,6 @@ from sercore.results import Results
 from sercore.signals import Replay, replay
 from sercore.spec import FeatureSpec, RunSpec
 from sercore.store import RunStore
-from sercore.train import padded
 
 #: Of the speed. The thesis' scale factors around 1 that a speaker reaches without effort.
 FACTORS = (0.8, 0.9, 1.0, 1.111, 1.25)

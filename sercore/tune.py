@@ -12,11 +12,12 @@ import torch
 from optuna.storages.journal import JournalFileBackend
 
 from sercore import metrics, models
+from sercore.batching import derive_seed, predict_logits
 from sercore.data.corpora import Corpus
 from sercore.data.splits import DEFAULT_SCHEME
 from sercore.prepare import Prepared, prepare
 from sercore.spec import RunSpec, TrainingSpec, store_folder
-from sercore.train import derive_seed, fit, predict_logits
+from sercore.train import fit
 from sercore.writing import refusals_named
 
 #: Union of the paper's ranges (Sec. IV-C) and the released notebook's: the range, or the choices.

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
+from sercore.batching import by_recording, predict_logits
 from sercore.features.cache import frames_of
 from sercore.predict.recording import resampled
 from sercore.predict.trained import Network, Trained
 from sercore.prepare import examples
 from sercore.spec import FeatureSpec
-from sercore.train import by_recording, predict_logits
 
 
 def frames_for(trained: Trained, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:

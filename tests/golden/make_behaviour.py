@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sercore import baselines, models, train
+from sercore import baselines, batching, models, train
 from sercore.features import cache
 from sercore.features.cepstral import mfcc_chroma
 from sercore.spec import TrainingSpec
@@ -33,12 +33,12 @@ def signal(number: int) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * (150 + 40 * number + 60 * time) * time) + 0.02 * noise).astype(np.float32)
 
 
-def examples(n: int) -> train.Examples:
+def examples(n: int) -> batching.Examples:
     """Items of one of three classes and of unequal length, from arithmetic alone."""
     frames = [
         np.sin(np.outer(np.arange(6 + i % 5) + 1, np.arange(46) + 1) * (0.1 + 0.07 * (i % 3)) + i).astype(np.float32) for i in range(n)
     ]
-    return train.Examples(frames, np.arange(n) % 3)
+    return batching.Examples(frames, np.arange(n) % 3)
 
 
 def spectrograms(n: int) -> list[np.ndarray]:
@@ -59,7 +59,7 @@ def behaviour() -> dict[str, dict]:
             size = {"n_features": SIDE, "n_frames": SIDE} if maps else {}
             size |= {"width": 1 / 8} if name in models.BACKBONES else {}  # whole, they are half a gigabyte each
             model = models.build(name, n_classes=3, variant=variant, **size).eval()
-            logits = train.predict_logits(model, spectrograms(2) if maps else data.frames[:3])
+            logits = batching.predict_logits(model, spectrograms(2) if maps else data.frames[:3])
             values = logits.ravel()
             if name in models.BACKBONES:  # their first logits are so small that any others would pass for them
                 values = [math.log10(tap.std().item()) for tap in model.signals(torch.from_numpy(np.stack(spectrograms(2)))).values()]

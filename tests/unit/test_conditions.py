@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sercore import grids, models, prepare, train, tune
+from sercore import batching, grids, models, prepare, tune
 from sercore.conditions import CONDITIONS
 from sercore.data import corpora
 from sercore.data.splits import base_scheme, split_plan
@@ -83,13 +83,13 @@ def test_padding_changes_scores_only_under_its_leak():
     for condition, equal in (("strict", True), ("unmasked_padding", False)):
         torch.manual_seed(0)
         model = models.build_for(spec_of(condition), 46, 8).eval()
-        together, alone = (train.predict_logits(model, frames, batch_as_given=size) for size in (4, 1))
+        together, alone = (batching.predict_logits(model, frames, batch_as_given=size) for size in (4, 1))
         assert np.allclose(together, alone, atol=1e-5) is equal
 
 
 def test_batches_mix_lengths_where_asked():
     lengths = np.repeat([1, 100], 32)
-    mixed, sorted_ = (train.batches(lengths, 8, 0, by_length) for by_length in (False, True))
+    mixed, sorted_ = (batching.batches(lengths, 8, 0, by_length) for by_length in (False, True))
     assert max(np.ptp(lengths[b]) for b in mixed) == 99
     assert sum(np.ptp(lengths[b]) > 0 for b in sorted_) < sum(np.ptp(lengths[b]) > 0 for b in mixed)
     assert sorted(np.concatenate(mixed)) == list(range(64))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sercore import metrics, stats, train, tune
+from sercore import batching, metrics, stats, train, tune
 from sercore.errors import SercoreError
 from sercore.evaluate import SealedEvaluator
 from sercore.ledger import rule
@@ -55,10 +55,10 @@ class Diverging(torch.nn.Module):
         return answer * NAN if self.evaluated >= self.nan_from else answer
 
 
-def examples(n: int = 8) -> train.Examples:
+def examples(n: int = 8) -> batching.Examples:
     """Class 0 is all that NaN logits would be read as by argmax; it is the commoner class here."""
     labels = np.array([0] * (n - 2) + [1] * 2)
-    return train.Examples([np.full((3, 2), 1.0 - 2 * label, dtype=np.float32) for label in labels], labels)
+    return batching.Examples([np.full((3, 2), 1.0 - 2 * label, dtype=np.float32) for label in labels], labels)
 
 
 @pytest.mark.parametrize("select_by", ["validation_uar", "validation_loss"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sercore import initial_weights, models, orthogonal, prepare, signals, train
+from sercore import batching, initial_weights, models, orthogonal, prepare, signals
 from sercore.errors import LeakError, SpecError, StoreError
 from sercore.experiment import run_one
 from sercore.features.cache import frames_of, segments_of
@@ -48,7 +48,7 @@ def test_recordings_are_cut_into_segments_that_answer_together(world):
     mine = prepared.normaliser.apply(segments_of(whole, FEATURES))
     assert np.array_equal(mine[1], prepared.train.frames[1])
     logits = np.arange(2.0 * len(prepared.test.frames)).reshape(-1, 2)
-    pooled = train.by_recording(logits, prepared.test.recordings)
+    pooled = batching.by_recording(logits, prepared.test.recordings)
     assert len(pooled) == len(prepared.plan.test)
     assert pooled[-1] == pytest.approx(logits[prepared.test.recordings == len(pooled) - 1].mean(axis=0))
 
@@ -92,7 +92,7 @@ def test_anti_transfer_lowers_the_similarity_and_beta_minus_one_raises_it(world)
         model.load_state_dict(
             {k: v for k, v in load_file(world["store"].path(record["run_id"]) / "weights.safetensors").items() if "normaliser" not in k}
         )
-        x, lengths = train.padded(prepared.train.frames)
+        x, lengths = batching.padded(prepared.train.frames)
         with torch.no_grad():
             ((_, found[beta]),) = made.loss.similarities(model.eval().signals(x, lengths), x, lengths, prepared.train.ids).items()
         history = world["store"].history(record["run_id"])
@@ -106,7 +106,7 @@ def test_the_term_is_the_loss_of_the_frozen_parent_and_its_cache_is_the_same(wor
     made, similar, model, prepared = term(run, world)
     assert list(similar) == ["speaker of synthetic_others@conv_3"]
     chosen = np.array([3, 1, 8])
-    x, lengths = train.padded([prepared.train.frames[i] for i in chosen])
+    x, lengths = batching.padded([prepared.train.frames[i] for i in chosen])
     cached = made(model.signals(x, lengths), x, lengths, chosen)
     frozen, _, _ = signals.load_network(world["speakers"]["run_id"], world["store"])
     mine, theirs = (net.signals(x, lengths)["conv_3"].flatten(2).double() for net in (model, frozen))
@@ -266,4 +266,4 @@ def test_weights_of_a_network_that_fits_in_part_only_are_refused(world, tmp_path
     with pytest.raises(SpecError, match=r"conv_7.bias is not in the parent"):
         initial_weights.take_over(models.build_for(spec(), 32, 3, 64), file, features_only=True)
     with pytest.raises(SpecError, match="no tap 'conv_77'"):
-        initial_weights.freeze_until(model, "conv_77", *train.padded([np.zeros((64, 32), np.float32)]))
+        initial_weights.freeze_until(model, "conv_77", *batching.padded([np.zeros((64, 32), np.float32)]))

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from sercore import experiment, prepare
 from sercore.__main__ import app
+from sercore.batching import predict_logits
 from sercore.data import corpora
 from sercore.errors import SpecError, StoreError
 from sercore.features.cache import corpus_features, frames_of, segments_of
 from sercore.predict import hearing, novelty, recording, scoring, sounds, trained
 from sercore.spec import FeatureSpec, NoiseSpec, RunSpec
 from sercore.store import RunStore
-from sercore.train import predict_logits
 from tests import anti_transfer_runs as made
 
 RATE_HZ, SEGMENT_S = 16000, made.FEATURES.segment_s

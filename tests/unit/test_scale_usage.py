@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from sercore import experiment, models, scale_usage, signals
+from sercore.batching import padded
 from sercore.errors import StoreError
 from sercore.ledger.claims import load_map
 from sercore.ledger.measurements import Measurements
 from sercore.results import Results
-from sercore.train import padded
 from tests.mts_runs import tiny_runs
 
 FACTORS = (0.7, 1.0, 1.428)

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from sercore import signals, tempo, tempo_curves
+from sercore.batching import predict_logits
 from sercore.data import corpora, synthetic
 from sercore.errors import SpecError
 from sercore.features.cache import frames_of
 from sercore.multi_time_scale_grid import features_of
-from sercore.train import predict_logits
 from tests.mts_runs import tiny_runs
 
 RATE = 16000

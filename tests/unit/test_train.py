@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sercore import models, train
+from sercore import batching, models, train
 from sercore.spec import TrainingSpec
 
 
@@ -12,7 +12,7 @@ def examples(n=40, seed=0, classes=4):
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     frames = [(rng.normal(size=(int(rng.integers(5, 30)), 46)) + labels[i] * 0.3).astype(np.float32) for i in range(n)]
-    return train.Examples(frames, labels)
+    return batching.Examples(frames, labels)
 
 
 TRAINING = TrainingSpec(epochs=6, learning_rate=1e-2, batch_size=8, cosine_period_epochs=3)
@@ -51,7 +51,7 @@ def test_the_weights_are_those_of_the_best_epoch():
     best = max(result.history, key=lambda row: (row["validation_uar"], -row["epoch"]))
     assert result.best_epoch == best["epoch"]
     validation = examples(16, 1)
-    found = (train.predict_logits(model, validation.frames).argmax(axis=1) == validation.labels).mean()
+    found = (batching.predict_logits(model, validation.frames).argmax(axis=1) == validation.labels).mean()
     assert found == pytest.approx(best["validation_uar"])  # classes are balanced
 
 
@@ -63,7 +63,7 @@ def test_patience_stops_after_epochs_without_a_better_score():
 @pytest.mark.parametrize(("n", "size"), [(40, 8), (41, 8), (9, 4), (1020, 64), (5, 32)])
 def test_batches_hold_every_item_once_and_never_one_alone(n, size):
     lengths = np.random.default_rng(0).integers(60, 130, n)
-    plan = train.batches(lengths, size, 3)
+    plan = batching.batches(lengths, size, 3)
     assert sorted(np.concatenate(plan).tolist()) == list(range(n))
     assert min(map(len, plan)) >= 2
     assert max(map(len, plan)) <= size + 1
@@ -73,13 +73,13 @@ def test_batches_hold_every_item_once_and_never_one_alone(n, size):
 def test_batches_differ_between_epochs(n, size):
     """The planted fault, buckets of 16 batches, would hold the whole corpus: only the order of the same batches would change."""
     lengths = np.random.default_rng(0).integers(60, 130, n)
-    first, second = ({frozenset(b.tolist()) for b in train.batches(lengths, size, seed)} for seed in (3, 4))
+    first, second = ({frozenset(b.tolist()) for b in batching.batches(lengths, size, seed)} for seed in (3, 4))
     assert not first & second
 
 
 def test_buckets_pad_less_than_plain_shuffling():
     lengths = np.random.default_rng(0).integers(60, 130, 1020)
-    waste = sum(lengths[b].max() * len(b) for b in train.batches(lengths, 32, 0)) / lengths.sum()
+    waste = sum(lengths[b].max() * len(b) for b in batching.batches(lengths, 32, 0)) / lengths.sum()
     plain = np.array_split(np.random.default_rng(1).permutation(1020), 32)
     assert waste < 1.1 < 1.2 < sum(lengths[b].max() * len(b) for b in plain) / lengths.sum()
 
@@ -127,8 +127,8 @@ def test_loss_that_is_not_finite_stops_the_run():
 def test_predictions_come_in_the_order_given():
     model = models.build("lstm_sa_h32", n_classes=4)
     data = examples(20)
-    together = train.predict_logits(model, data.frames)
-    alone = np.concatenate([train.predict_logits(model, [f]) for f in data.frames])
+    together = batching.predict_logits(model, data.frames)
+    alone = np.concatenate([batching.predict_logits(model, [f]) for f in data.frames])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert model.training
 
