@@ -23,13 +23,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from sercore import schedulers
-from sercore.data.noisy import NoisyCorpus
 from sercore.errors import BusyError, CorpusError, SpecError, StoreError, UnwritableError
 from sercore.experiment import fingerprint, identify, revisions, run_one
 from sercore.failures import in_words, kind_of, without_folders
 from sercore.features.cache import corpus_features
 from sercore.prepare import corpus_of
 from sercore.progress import bar
+from sercore.run_graph import Graph
 from sercore.schedulers import LostError, Scheduler
 from sercore.spec import RunSpec, store_folder
 from sercore.store import RunStore
@@ -147,63 +147,6 @@ def run_all(
             jobs = -1 if len(loaded.items) > 600 and loaded.root else 1
             corpus_features(loaded, features, jobs=jobs)
         return _Course(graph, store, workers, retry_failed).follow(progress)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """The runs that are wanted with all that they start from, parents before children.
-
-    Attributes:
-        wanted: run id of each spec asked for, in their order.
-        specs: run id -> spec.
-        parents: run id -> those of the runs that it starts from.
-        records: run id -> record of what is finished.
-        todo: run ids that are not finished and are needed, parents before children.
-        corpora: name -> corpus, those of noises too: where they lie.
-        data: run id -> fingerprint of its recordings.
-    """
-
-    wanted: list[str]
-    specs: dict[str, RunSpec]
-    parents: dict[str, list[str]]
-    records: dict[str, dict[str, Any]]
-    todo: list[str]
-    corpora: dict[str, Any]
-    data: dict[str, str]
-
-    @classmethod
-    def of(cls, specs: Sequence[RunSpec], roots: Mapping[str, str | Path] | None, store: RunStore) -> Graph:
-        """Derived from the specs; a finished run needs nothing of what it started from.
-
-        Args:
-            specs: the runs.
-            roots: corpus name -> folder.
-            store: where finished runs are looked for.
-
-        Raises:
-            CorpusError: a corpus is not there.
-            StoreError: a finished run is damaged.
-        """
-        graph = cls([], {}, {}, {}, [], {}, {})
-        graph.wanted.extend(graph._add(spec, roots, store) for spec in specs)
-        return graph
-
-    def _add(self, spec: RunSpec, roots: Mapping[str, str | Path] | None, store: RunStore) -> str:
-        corpus = corpus_of(spec, roots)
-        self.corpora[corpus.name] = corpus
-        if isinstance(corpus, NoisyCorpus):
-            self.corpora[corpus.noises.name] = corpus.noises
-        name = identify(spec, corpus, roots)
-        if name in self.specs:
-            return name
-        self.specs[name], self.parents[name] = spec, []
-        if (record := store.finished(name)) is not None:
-            self.records[name] = record
-            return name
-        self.data[name] = fingerprint(spec, corpus, roots)
-        self.parents[name] = [self._add(parent, roots, store) for parent in spec.parents]
-        self.todo.append(name)
-        return name
 
 
 class _Course:

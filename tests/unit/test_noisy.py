@@ -15,9 +15,10 @@ from sercore.errors import CorpusError, LeakError
 from sercore.experiment import identify, run_one
 from sercore.features.cache import corpus_features
 from sercore.prepare import corpus_of
+from sercore.run_graph import Graph
 from sercore.signals import replay
 from sercore.spec import LEAKS, DataSpec, NoiseSpec, SplitSpec
-from sercore.sweep import Graph, RunStore
+from sercore.store import RunStore
 from tests.anti_transfer_runs import few_recordings, spec
 
 LOW = NoiseSpec(corpus="synthetic_noises", lowest_snr_db=20, highest_snr_db=40)
