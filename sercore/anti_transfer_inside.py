@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from sercore import explain, faithfulness, models, probes, signals
-from sercore.anti_transfer_grid import METHODS, transfer_of, without_transfer
+from sercore.anti_transfer_grid import METHODS, PROMISED_TAP, transfer_of, without_transfer
 from sercore.anti_transfer_tasks import TARGETS
 from sercore.batching import derive_seed
 from sercore.errors import StoreError
@@ -125,7 +125,9 @@ def networks_of(results: Results, corpus: str, roots: Mapping[str, str | Path] |
 
 
 def runs_of(results: Results, corpus: str) -> dict[str, tuple[str, RunSpec]]:
-    """Run id and specification by method: of the first strict run of anti-transfer, and of those that differ in the transfer alone.
+    """Run id and specification by method: of the strict run of anti-transfer, and of those that differ in the transfer alone.
+
+    Of several taps it is the one that was fixed beforehand (`anti_transfer_grid.PROMISED_TAP`), else the first.
 
     Args:
         results: rows of the chapter.
@@ -136,7 +138,8 @@ def runs_of(results: Results, corpus: str) -> dict[str, tuple[str, RunSpec]]:
         if (int(run["fold"]), int(run["seed"])) == (0, 0):
             spec = RunSpec.of_group(results.specs[run["group"]], 0)
             found.append((transfer_of(spec), run["run_id"], spec))
-    first = next(((transfer.tap, without_transfer(spec)) for transfer, _, spec in found if transfer.method == "at"), None)
+    plain = sorted((one for one in found if one[0].method == "at"), key=lambda one: one[0].tap != PROMISED_TAP)
+    first = next(((transfer.tap, without_transfer(spec)) for transfer, _, spec in plain), None)
     chosen: dict[str, tuple[str, RunSpec]] = {}
     for transfer, run_id, spec in found:
         if first is not None and without_transfer(spec) == first[1] and transfer.tap in ("", first[0]):

@@ -113,17 +113,19 @@ def _scales(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> 
 
 
 def _probes(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
-    """What can be read out of networks with and without anti-transfer, of fold 0 and seed 0: fixed beforehand; other corpora are kept."""
-    targets = results.groups[results.groups["settings"].str.contains("at_")]["corpus"]
-    made = []
-    for corpus in dict.fromkeys(targets):
+    """What can be read out of networks with and without anti-transfer, of fold 0 and seed 0: fixed beforehand.
+
+    Rows of a corpus stay as they are where they are of networks that are not published now: they are compared with each other.
+    """
+    before = load_results(chapter).extras.get("probes", pd.DataFrame(columns=["corpus", "network"]))
+    rows = {str(corpus): [part] for corpus, part in before.groupby("corpus", sort=False)}
+    for corpus in dict.fromkeys(results.groups[results.groups["settings"].str.contains("at_")]["corpus"]):
         networks = anti_transfer_inside.networks_of(results.of(corpus=corpus), corpus, roots)
-        made += [anti_transfer_inside.probe_rows(networks, summary).assign(corpus=corpus) for summary in probes.SUMMARIES]
-    if not made:
-        return {}
-    before = load_results(chapter).extras.get("probes")
-    kept = [] if before is None else [before[~before["corpus"].isin(targets)]]
-    return {"probes": pd.concat([part for part in (*kept, *made) if len(part)], ignore_index=True)}
+        known = set(before.loc[before["corpus"].eq(corpus), "network"]) - {probes.NO_NETWORK}
+        if known <= set(networks.by_name):
+            rows[corpus] = [anti_transfer_inside.probe_rows(networks, summary).assign(corpus=corpus) for summary in probes.SUMMARIES]
+    parts = [part for found in rows.values() for part in found]
+    return {"probes": pd.concat(parts, ignore_index=True)} if parts else {}
 
 
 def _embeddings(chapter: str, results: Results, roots: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from sercore import publication, tune
+from sercore import anti_transfer_grid, anti_transfer_inside, publication, tune
 from sercore.errors import SpecError, StoreError
 from sercore.results import empty_results
 from sercore.tune import study_name
+from tests import anti_transfer_runs
 from tests.mts_runs import tiny_runs
 
 
@@ -89,3 +90,25 @@ def test_what_is_seen_inside_the_networks_is_published_and_rows_of_other_groups_
     for name, table in made.items():
         assert len(again[name]) == 2 * len(table)
         assert set(again[name]["group"]) == {"another", *table["group"]}
+
+
+def test_read_outs_stay_where_fewer_networks_are_published_than_before(tmp_path, monkeypatch):
+    with anti_transfer_runs.tiny_runs(tmp_path) as (_, results):
+        monkeypatch.setattr(publication, "load_results", lambda chapter: empty_results())
+        made = publication._probes("ch05_anti_transfer", results, {})["probes"]
+        assert set(made["network"]) >= {"none", "wi", "at", "at_random"}
+        before = made.assign(score=0.25)
+        old = replace(empty_results(), extras={"probes": pd.concat([before, before.assign(corpus="another")], ignore_index=True)})
+        monkeypatch.setattr(publication, "load_results", lambda chapter: old)
+        few = results.of(settings=[s for s in results.groups["settings"] if "wi_" not in s and "random" not in s])
+        kept = publication._probes("ch05_anti_transfer", few, {})["probes"]
+        pd.testing.assert_frame_equal(kept.sort_values("corpus"), old.extras["probes"].sort_values("corpus"), check_index_type=False)
+        again = publication._probes("ch05_anti_transfer", results, {})["probes"]
+    pd.testing.assert_frame_equal(again[again["corpus"].ne("another")].reset_index(drop=True), made)
+    assert again["corpus"].eq("another").sum() == len(before)
+
+
+def test_read_outs_are_of_the_tap_that_was_fixed_beforehand():
+    choices = {"systems": ["vgg16_pool"], "methods": ["none", "at"], "taps": ["conv_1", "conv_5", "conv_9"], "folds": 1, "seeds": 1}
+    found = anti_transfer_inside.runs_of(anti_transfer_runs.planted(anti_transfer_grid.specs("emodb", "full", **choices), {}), "emodb")
+    assert found["at"][1].anti_transfer.taps == (anti_transfer_grid.PROMISED_TAP,)
