@@ -18,21 +18,46 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "sercore"
 #: Page -> title, what the room is for, and its modules and packages. Doors open from the last page to the first, never back.
 ROOMS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
-    "specification": ("Specification", "What a run is, and what can be wrong.", ("spec", "errors", "progress", "writing")),
+    "specification": (
+        "Specification",
+        "What a run is, and what can be wrong.",
+        ("spec", "spec_parts", "errors", "failures", "progress", "writing"),
+    ),
     "measures": ("Measures and statistics", "Pure functions of truth and prediction; no torch.", ("metrics", "stats")),
     "recordings": ("Recordings and splits", "Corpora, item tables, split plans, audits; no torch.", ("data",)),
-    "networks": ("Networks", "Layers, losses and whole systems.", ("layers", "losses", "models", "baselines")),
+    "networks": ("Networks", "Layers, losses and whole systems.", ("layers", "losses", "models", "baselines", "initial_weights")),
     "features": ("Features", "From waveforms to frames.", ("features",)),
-    "training": ("Training and evaluation", "One loop, one sealed evaluator.", ("train", "evaluate", "prepare", "store")),
+    "training": (
+        "Training and evaluation",
+        "One loop, one sealed evaluator.",
+        ("batching", "train", "evaluate", "prepare", "store", "orthogonal", "pretraining", "resources"),
+    ),
     "runs": (
         "Runs and sweeps",
         "From a specification to a record, one or many.",
-        ("experiment", "conditions", "tune", "sweep", "grids", "signals"),
+        (
+            "experiment",
+            "conditions",
+            "tune",
+            "run_graph",
+            "sweep",
+            "schedulers",
+            "forecast",
+            "grids",
+            "multi_time_scale_grid",
+            "anti_transfer_tasks",
+            "anti_transfer_grid",
+        ),
     ),
     "results": (
         "Results and ledger",
         "Tidy rows, their origin, and the verdicts.",
         ("manifest", "results", "provenance", "ledger", "arithmetic"),
+    ),
+    "inside": (
+        "Inside networks",
+        "What trained networks have learned, and whether its pictures can be believed.",
+        ("signals", "scale_usage", "tempo", "tempo_curves", "explain", "faithfulness", "probes", "anti_transfer_inside"),
     ),
     "pages": ("Pages and figures", "What a chapter shows.", ("pages", "plots")),
     "rest": ("Publication and the rest", "What stands above the other rooms.", ()),  # with all that no page above names
