@@ -4,7 +4,7 @@
 #
 # {glue:md}`answer`
 #
-# *Anti-transfer learning, chapter 5 of {cite:t}`guizzo2023thesis`. Quick: under a minute on the embedded synthetic corpus. Full: about three
+# *Anti-transfer learning, chapter 5 of {cite:t}`guizzo2023thesis`. Quick: about a minute on the embedded synthetic corpus. Full: about three
 # hours of one core on EmoDB (end of the page).*
 #
 # A network that has learned who speaks has features of the voice. Transfer learning would start from them. *Anti-transfer* does the opposite:
@@ -88,7 +88,7 @@ sweep, live = grids.run_chapter(
 )
 
 # %%
-shown = overview.sources("ch05_anti_transfer", live)
+shown = conditions.at_taps(overview.sources("ch05_anti_transfer", live), chosen["taps"])
 glue("answer", Markdown("**" + page.answer(shown) + "**"), display=False)
 display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"), tables.failed(sweep))
 display(tables.runs("ch05_anti_transfer", shown))
@@ -137,6 +137,7 @@ divided, by_division = grids.run_chapter(
     divisions=[word.strip() for word in divisions.split(",") if word.strip()],
 )
 both = [source for part in (under_noise, by_division) for source in overview.sources("ch05_anti_transfer", part)]
+both = conditions.at_taps(both, chosen["taps"])
 display(tables.failed(noisy), tables.failed(divided), conditions.conditions_table(both))
 
 # %% [markdown]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from sercore.anti_transfer_grid import PROMISED_TAP
 from sercore.anti_transfer_tasks import NOISE_LEVELS
 from sercore.ledger.measurements import Measurements
 from sercore.pages.anti_transfer import Row, in_words, ordered, origin_of, rows_of
@@ -15,6 +17,24 @@ from sercore.spec import RunSpec
 
 #: Split schemes that are no division by speakers -> their name in the chapter's parameter `divisions`.
 _DIVISIONS = {"random_5": "random", "positional_files": "random", "instruments_4": "instruments"}
+
+
+def at_taps(shown: Sequence[Source], taps: Sequence[str] = ()) -> list[Source]:
+    """The sources without networks that are kept unlike, or frozen, at other taps than these: the chapter on layers shows those.
+
+    A table of many taps would correct what was fixed beforehand for what was tried besides.
+
+    Args:
+        shown: of `sercore.pages.overview.sources`.
+        taps: empty takes the one that was fixed beforehand.
+    """
+    wanted, found = ("", *(taps or (PROMISED_TAP,))), []
+    for source in shown:
+        other = {row.group["group"] for row in rows_of(source.results) if row.transfer.tap not in wanted}
+        found.append(
+            replace(source, results=source.results.of(group=[name for name in source.results.groups["group"] if name not in other]))
+        )
+    return found
 
 
 def conditions_table(shown: Sequence[Source]) -> Table:

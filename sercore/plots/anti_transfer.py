@@ -59,7 +59,7 @@ def _losses(rows: Sequence[Row], history: pd.DataFrame, stamp: str, origin: Orig
     for ax, title in zip(axes, panels.values(), strict=True):
         ax.set_title(title, loc="left", fontsize=9.5)
         ax.set(xlabel="epoch", ylabel="loss")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=1)
     alt = f"Losses over epochs. The anti-transfer loss goes {'; '.join(said)}."
     return fig, alt, f"{alt} Lines are means over runs, bands from the lowest to the highest run. [{stamp}]", origin
@@ -169,6 +169,6 @@ def _likeness(rows: pd.DataFrame, one: Gain) -> _Figure:
     ax.barh(at, rows["gain"], color=show.COLOURS[0], alpha=0.5, height=0.6)
     ax.hlines(at, rows["low"], rows["high"], color="0.2", lw=1.4)
     ax.set_yticks(at, rows["words"], fontsize=8)
-    ax.set(xlabel="UAR above no transfer (points)")
+    ax.set_xlabel("UAR above no transfer (points)", loc="right")  # under long names the axis is narrower than its label
     alt = f"Gain in UAR on {one.corpus}: {'; '.join(f'{w} {g:+.1f}' for w, g in zip(rows['words'], rows['gain'], strict=True))}."
     return fig, alt, f"{alt} Bars with 95 % intervals over speakers. [{one.stamp}]", one.origin

@@ -4,7 +4,7 @@ import re
 
 from sercore.anti_transfer_grid import specs
 from sercore.pages import anti_transfer as page
-from sercore.pages.anti_transfer_conditions import conditions_table, level_of
+from sercore.pages.anti_transfer_conditions import at_taps, conditions_table, level_of
 from sercore.pages.overview import STORED, THIS_BUILD, Source
 from tests.anti_transfer_runs import planted
 
@@ -63,3 +63,15 @@ def test_the_answer_is_of_recordings_without_noise_and_of_the_plain_division(mon
     assert page.answer([Source(STORED, both)]) == page.answer([Source(STORED, planted(plain, {plain[-1]: 14}))])
     cells = {row["corpus, protocol"] for row in page.pairs([Source(STORED, both)]).data.to_dict("records")}
     assert cells == {"emodb, strict", "emodb, strict, noise of ms_snsd at 0 to 10 dB"}
+
+
+def test_other_taps_than_the_one_fixed_beforehand_are_left_to_the_chapter_on_layers():
+    found = made(taps=["conv_1", "conv_5"], methods=["none", "wi", "wi_frozen", "at"], systems=["majority_class", "vgg16_pool"])
+    shown = [Source(STORED, planted(found, {}))]
+    (plain,), (asked,) = at_taps(shown), at_taps(shown, ["conv_1"])
+    assert len(shown[0].results.groups) == len(found) == 8
+    for source, gone in ((plain, "conv_1"), (asked, "conv_5")):
+        kept = source.results.groups["settings"]
+        assert not kept.str.contains(gone).any()
+        assert len(kept) == 6
+        assert source.origin == STORED
