@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,13 +52,18 @@ class Against:
 
 
 def rows_of(results: Results) -> list[Row]:
-    """The networks among the groups, in their order."""
+    """The networks among the groups, in their order; those with a tap behind the others, the first layer first."""
     found = []
     for group in results.groups.itertuples(index=False):
         if group.system in BACKBONES and group.group in results.specs:
             spec = RunSpec.of_group(results.specs[str(group.group)], 0)
             found.append(Row(pd.Series(group._asdict()), transfer_of(spec), spec))
-    return found
+    return sorted(found, key=lambda row: _depth(row.transfer.tap))
+
+
+def _depth(tap: str) -> int:
+    """Number of a tap's layer, of several the first; -1 without one."""
+    return int(number[0]) if (number := re.search(r"\d+", tap)) else -1
 
 
 def compared(results: Results, with_control: bool = True) -> list[Against]:

@@ -45,9 +45,9 @@ def _all_layers(gain: Gain) -> str:
     ends = f"[{best['max_t_low']:+.1f}, {best['max_t_high']:+.1f}]"
     own = f"[{chosen['max_t_low']:+.1f}, {chosen['max_t_high']:+.1f}]"
     return (
-        f"{gain.stamp}: with intervals that hold for all {len(rows)} layers together there is {verdict}. The largest difference is "
+        f"On {gain.corpus}, with intervals that hold for all {len(rows)} layers together, there is {verdict}. The largest difference is "
         f"{best['gain']:+.1f} {ends} points of UAR at {best['tap']}; the layer that validation would have chosen, {chosen['tap']}, has "
-        f"{chosen['gain']:+.1f} {own}."
+        f"{chosen['gain']:+.1f} {own} [{gain.stamp}]."
     )
 
 

@@ -1,5 +1,7 @@
 """What the pages of anti-transfer say is what hand-made rows with known differences hold, and only like is compared with like."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -344,9 +346,17 @@ def test_the_head_on_layers_names_those_off_zero_and_the_one_that_validation_wou
     said = costs.layers_answer(whole_sweep(better=["conv_3"], worse=["conv_9"]))
     assert "a gain at conv_3 and a loss at conv_9" in said
     assert "+14.0 [" in said.partition("The largest difference is ")[2]
-    assert said.endswith("validation would have chosen, conv_2, has +0.0 [+0.0, +0.0].")
+    assert "validation would have chosen, conv_2, has +0.0 [+0.0, +0.0] [stored full runs: emodb, 5 of 5 folds, 5 seeds" in said
     nothing = costs.layers_answer(whole_sweep())
     assert "there is no layer with a gain or a loss" in nothing
+
+
+def test_layers_stand_in_the_order_of_the_network():
+    """Stored groups are sorted as words, where the tenth comes before the second."""
+    (source,) = whole_sweep()
+    by_word = source.results.groups.sort_values("group", ignore_index=True)
+    (gain,) = page.gains([Source(STORED, replace(source.results, groups=by_word))])
+    assert gain.rows["tap"].tolist() == [f"conv_{n}" for n in range(1, 14)]
 
 
 def test_the_head_on_layers_is_of_all_thirteen_stored_in_full_or_says_not_run():
