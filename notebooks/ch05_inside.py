@@ -31,6 +31,7 @@ from IPython.display import Markdown, display
 
 from sercore import grids
 from sercore.data.corpora import CORPORA
+from sercore.pages import anti_transfer_conditions as conditions
 from sercore.pages import overview, tables
 from sercore.plots import anti_transfer_inside as inside
 
@@ -40,7 +41,7 @@ sweep, live = grids.run_chapter(
     "ch05_anti_transfer", names, profile, ["strict"], roots, scheduler, methods=["none", "wi", "at", "at_random"],
     folds=1, seeds=1, systems=["vgg16_pool"], tasks=[task] if task else [], size=size, epochs=epochs,
 )
-shown = overview.sources("ch05_anti_transfer", live)
+shown = conditions.at_taps(overview.sources("ch05_anti_transfer", live))
 networks = inside.seen(shown, roots)
 display(tables.failed(sweep))
 

@@ -37,6 +37,7 @@ from IPython.display import Markdown, display
 from sercore import grids, results
 from sercore.data.corpora import CORPORA
 from sercore.pages import anti_transfer as page
+from sercore.pages import anti_transfer_conditions as conditions
 from sercore.pages import anti_transfer_costs as costs
 from sercore.pages import overview, tables
 from sercore.plots import anti_transfer as figures
@@ -105,7 +106,7 @@ sweep, live = grids.run_chapter(
     aggregations=[one.strip() for one in aggregations.split(",")], measures=[one.strip() for one in measures.split(",")], **plain,
 )
 shown = overview.sources("ch05_anti_transfer", live)
-display(tables.failed(sweep), page.pairs(shown))
+display(tables.failed(sweep), page.pairs(conditions.at_taps(shown)))
 stored = results.load_results("ch05_anti_transfer")
 display(tables.published(stored, source="thesis", locator="Table 5.6"))
 

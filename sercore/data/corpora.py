@@ -105,8 +105,8 @@ _OWN = CorpusEntry("own", lambda root: own.read(root.name, root)[1])
 
 #: Columns that can change a result, and so the fingerprint.
 _FINGERPRINTED = ("item_id", "audio_id", "start_s", "end_s", "speaker", "emotion", "word")
-#: Rendered items that are kept in memory: the embedded corpus, some 60 MB.
-_KEPT = 512
+#: Rendered items that are kept in memory: both embedded corpora and the noises, some 80 MB.
+_KEPT = 768
 #: Up to so many speakers, one at a time is left out where no other split is known.
 _FEW_SPEAKERS = 10
 
