@@ -22,9 +22,7 @@ systems = ""            # vgg16_pool, vgg16, alexnet, resnet50, separated by com
 methods = ""            # none, wi, wi_frozen, at, at_random, at_inverse, at_wi, dual, separated by commas; empty: none, wi, at, at_random
 taps = ""               # taps of anti-transfer, e.g. "conv_5, conv_9"; empty: conv_5
 tasks = ""              # orthogonal tasks, e.g. "speaker_ravdess, word_fsdd"; empty: speakers of another corpus
-noises = ""             # levels of noise for the part on conditions: none, low, high, separated by commas; empty: none
-noise_corpus = ""       # corpus of the noises; empty: ms_snsd, for the synthetic corpus the embedded noises
-divisions = ""          # divisions for the part on conditions: speakers, random, instruments; empty: speakers
+conditions = ""         # harder recordings and easier divisions: low, high (noise), random, instruments, separated by commas; empty: none
 size = ""               # small (128 x 32), reduced (256 x 64), whole (512 x 128); empty: that of the profile (quick small, full reduced)
 variant = "definition"  # definition | released
 folds = 0               # folds to run; 0: those of the profile (quick 1, full all)
@@ -64,7 +62,7 @@ from myst_nb import glue
 from sercore import grids, results
 from sercore.data.corpora import CORPORA
 from sercore.pages import anti_transfer as page
-from sercore.pages import anti_transfer_conditions as conditions
+from sercore.pages import anti_transfer_conditions as harder
 from sercore.pages import overview, resources, tables
 from sercore.plots import anti_transfer as figures
 
@@ -88,7 +86,7 @@ sweep, live = grids.run_chapter(
 )
 
 # %%
-shown = conditions.at_taps(overview.sources("ch05_anti_transfer", live), chosen["taps"])
+shown = harder.at_taps(overview.sources("ch05_anti_transfer", live), chosen["taps"])
 glue("answer", Markdown("**" + page.answer(shown) + "**"), display=False)
 display(Markdown(f"{sweep.summary()}. {overview.not_comparable(shown)}"), tables.failed(sweep))
 display(tables.runs("ch05_anti_transfer", shown))
@@ -126,19 +124,17 @@ display(figures.losses(shown))
 
 # %%
 few = {"systems": chosen["systems"] or ["vgg16_pool"], "methods": chosen["methods"] or ["none", "at"]}
-here = {**chosen, **few, "size": size, "variant": variant, "folds": folds, "seeds": seeds}
-here |= {"epochs": epochs, "noise_corpus": noise_corpus}
+here = {**chosen, **few, "size": size, "variant": variant, "folds": folds, "seeds": seeds, "epochs": epochs}
+noises, divisions = harder.asked(conditions)
 noisy, under_noise = grids.run_chapter(
-    "ch05_anti_transfer", names, profile, [protocol], roots, scheduler, **here,
-    noises=[word.strip() for word in noises.split(",") if word.strip()],
+    "ch05_anti_transfer", names, profile, [protocol], roots, scheduler, noises=noises, **here
 )
 divided, by_division = grids.run_chapter(
-    "ch05_anti_transfer", names, profile, [protocol], roots, scheduler, **here,
-    divisions=[word.strip() for word in divisions.split(",") if word.strip()],
+    "ch05_anti_transfer", names, profile, [protocol], roots, scheduler, divisions=divisions, **here
 )
 both = [source for part in (under_noise, by_division) for source in overview.sources("ch05_anti_transfer", part)]
-both = conditions.at_taps(both, chosen["taps"])
-display(tables.failed(noisy), tables.failed(divided), conditions.conditions_table(both))
+both = harder.at_taps(both, chosen["taps"])
+display(tables.failed(noisy), tables.failed(divided), harder.conditions_table(both))
 
 # %% [markdown]
 # ## Published and ours
@@ -186,7 +182,8 @@ display(Markdown("**Verdict.** " + page.answer(shown)))
 # - Reduced size: VGG16 of an eighth of the width on 256 x 64 inputs (recordings at 8 kHz). The whole size is `size="whole"`, for a GPU.
 # - Ten speakers of EmoDB, acted speech. IEMOCAP, LibriSpeech, MS-SNSD, NSynth and Good-Sounds have to be fetched by their user.
 # - Noise and random divisions are run on the synthetic corpus only. Words in noise as in Table 5.3, once MS-SNSD and Speech Commands lie in
-#   one folder: `-p corpora speech_commands_digits -p noises "none, low, high" -p divisions random -p tasks "noise_ms_snsd, emotion_iemocap_4"`.
+#   one folder: `sercore sweep ch05_anti_transfer --profile full --corpus speech_commands_digits --protocol paper --set divisions=random
+#   --set noises=none,low,high --set tasks=noise_ms_snsd,emotion_iemocap_4 --set size=whole`.
 #
 # ```
 # make full CHAPTER=ch05_anti_transfer CORPORA=<folder>

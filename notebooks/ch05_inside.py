@@ -30,18 +30,16 @@ scheduler = ""          # empty: this process; local: one worker a core; local:N
 from IPython.display import Markdown, display
 
 from sercore import grids
-from sercore.data.corpora import CORPORA
-from sercore.pages import anti_transfer_conditions as conditions
 from sercore.pages import overview, tables
 from sercore.plots import anti_transfer_inside as inside
 
 names = [name.strip() for name in corpora.split(",") if name.strip()]
-roots = dict.fromkeys(CORPORA, corpora_root) if corpora_root else {}
+roots = {name: corpora_root for name in (*names, "ravdess", "fsdd") if corpora_root and name != "synthetic"}
 sweep, live = grids.run_chapter(
     "ch05_anti_transfer", names, profile, ["strict"], roots, scheduler, methods=["none", "wi", "at", "at_random"],
     folds=1, seeds=1, systems=["vgg16_pool"], tasks=[task] if task else [], size=size, epochs=epochs,
 )
-shown = conditions.at_taps(overview.sources("ch05_anti_transfer", live))
+shown = overview.sources("ch05_anti_transfer", live)
 networks = inside.seen(shown, roots)
 display(tables.failed(sweep))
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from sercore.anti_transfer_grid import PROMISED_TAP
-from sercore.anti_transfer_tasks import NOISE_LEVELS
+from sercore.anti_transfer_tasks import DIVISIONS, NOISE_LEVELS
+from sercore.errors import SpecError
 from sercore.ledger.measurements import Measurements
 from sercore.pages.anti_transfer import Row, in_words, ordered, origin_of, rows_of
 from sercore.pages.overview import STORED, Source
@@ -17,6 +18,23 @@ from sercore.spec import RunSpec
 
 #: Split schemes that are no division by speakers -> their name in the chapter's parameter `divisions`.
 _DIVISIONS = {"random_5": "random", "positional_files": "random", "instruments_4": "instruments"}
+
+
+def asked(words: str) -> tuple[list[str], list[str]]:
+    """Levels of noise and divisions from words between commas, the plain ones first.
+
+    Raises:
+        SpecError: a word is neither (names those there are).
+
+    Example:
+        >>> asked("low, random")
+        (['none', 'low'], ['speakers', 'random'])
+    """
+    given = [word.strip() for word in words.split(",") if word.strip()]
+    if unknown := [word for word in given if word not in (*NOISE_LEVELS, *DIVISIONS)]:
+        raise SpecError(f"unknown condition {', '.join(unknown)}; known: {', '.join([*NOISE_LEVELS, *DIVISIONS])}")
+    noises, divisions = ([word for word in given if word in known] for known in (NOISE_LEVELS, DIVISIONS))
+    return list(dict.fromkeys(["none", *noises])), list(dict.fromkeys(["speakers", *divisions]))
 
 
 def at_taps(shown: Sequence[Source], taps: Sequence[str] = ()) -> list[Source]:

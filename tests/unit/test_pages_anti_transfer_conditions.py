@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from sercore.anti_transfer_grid import specs
+from sercore.errors import SpecError
 from sercore.pages import anti_transfer as page
-from sercore.pages.anti_transfer_conditions import at_taps, conditions_table, level_of
+from sercore.pages.anti_transfer_conditions import asked, at_taps, conditions_table, level_of
 from sercore.pages.overview import STORED, THIS_BUILD, Source
 from tests.anti_transfer_runs import planted
 
@@ -63,6 +66,13 @@ def test_the_answer_is_of_recordings_without_noise_and_of_the_plain_division(mon
     assert page.answer([Source(STORED, both)]) == page.answer([Source(STORED, planted(plain, {plain[-1]: 14}))])
     cells = {row["corpus, protocol"] for row in page.pairs([Source(STORED, both)]).data.to_dict("records")}
     assert cells == {"emodb, strict", "emodb, strict, noise of ms_snsd at 0 to 10 dB"}
+
+
+def test_a_condition_that_is_none_is_named_with_those_that_are():
+    assert asked("") == (["none"], ["speakers"])
+    assert asked("random, high, none") == (["none", "high"], ["speakers", "random"])
+    with pytest.raises(SpecError, match="unknown condition loud; known: none, low, high, speakers, random, instruments"):
+        asked("low, loud")
 
 
 def test_other_taps_than_the_one_fixed_beforehand_are_left_to_the_chapter_on_layers():
