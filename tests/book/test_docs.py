@@ -8,8 +8,12 @@ from pathlib import Path
 import click
 import pytest
 import typer
+import yaml
 
 from sercore.__main__ import app
+from sercore.data.corpora import load
+from sercore.data.splits import split_plan
+from sercore.spec import RunSpec
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ["README.md", "book/how_to_run.md", "CONTRIBUTING.md"]
@@ -104,6 +108,17 @@ def test_links_lead_somewhere(document):
 def test_a_broken_link_is_caught():
     text = "[a](gone.md) [b](README.md#two-commands) [c](README.md#three-commands) ![d](book/_static/no.png)"
     assert broken_links("README.md", text) == ["gone.md", "README.md#three-commands", "book/_static/no.png"]
+
+
+def test_specifications_that_are_shown_can_be_run():
+    """Each is a specification whose split can be made; a field that does not exist is refused."""
+    text = (PROJECT / "book/how_to_run.md").read_text()
+    shown = [RunSpec.model_validate(yaml.safe_load(block)) for block in re.findall(r"```yaml\n(data:.*?)```", text, flags=re.S)]
+    assert [spec.settings for spec in shown] == ["", "noise_synthetic_noises_0to10dB"]
+    for spec in shown:
+        assert split_plan(load(spec.data.corpus).items, spec.split, spec.leaks).test
+    with pytest.raises(ValueError, match="level_db"):
+        RunSpec.model_validate(yaml.safe_load("data: {corpus: synthetic, noise: {corpus: x, level_db: 3}}"))
 
 
 def test_every_command_of_the_package_is_in_the_table_of_how_to_run():
