@@ -72,7 +72,14 @@ def conditions_table(shown: Sequence[Source]) -> Table:
     for line in found:
         del line["_level"]
     caption = "With and without transfer, by division and noise"
-    return compact(found or [{"transfer": "not run"}], caption, "at-conditions", ("accuracy [95 %]", "UAR [95 %]"), origin_of(shown))
+    return compact(
+        found or [{"transfer": "not run"}],
+        caption,
+        "at-conditions",
+        ("accuracy [95 %]", "UAR [95 %]"),
+        origin_of(shown),
+        ("noise", "transfer"),
+    )
 
 
 def _line(origin: str, row: Row, data: Measurements) -> dict[str, Any]:

@@ -26,7 +26,14 @@ _LONG_LABEL = 60
 _SAID = ("RAVDESS, ", "val, ", "speaker split, ")
 
 
-def compact(rows: Sequence[dict[str, Any]], caption: str, name: str, whole: Sequence[str] = (), origin: Origin | None = None) -> Table:
+def compact(
+    rows: Sequence[dict[str, Any]],
+    caption: str,
+    name: str,
+    whole: Sequence[str] = (),
+    origin: Origin | None = None,
+    wordy: Sequence[str] = (),
+) -> Table:
     """Rows as a small table for a page, texts escaped, missing cells empty.
 
     Args:
@@ -35,10 +42,12 @@ def compact(rows: Sequence[dict[str, Any]], caption: str, name: str, whole: Sequ
         name: of the table on its page.
         whole: columns whose cells are never broken over lines.
         origin: what the rows were made from, shown below.
+        wordy: columns of sentences, which are given room so that rows stay low.
     """
     frame = pd.DataFrame(rows, dtype=object).fillna("").astype(str)
     style = ledger.styled(frame, caption, name, origin)
     style.format(escape="html").set_properties(subset=[c for c in whole if c in frame], **{"white-space": "nowrap"})
+    style.set_properties(subset=[c for c in wordy if c in frame], **{"min-width": "9rem"})
     style.set_table_styles([{"selector": "td, th", "props": "padding: 0.2rem 0.4rem"}], overwrite=False)
     style.set_table_attributes('class="ledger-table" style="font-size:0.85rem;line-height:1.35"')
     return style
