@@ -6,8 +6,7 @@ validation and test speakers, from which none of them has learned.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from sercore import explain, faithfulness, models, probes, signals
@@ -28,6 +26,7 @@ from sercore.prepare import corpus_of, prepare
 from sercore.results import Results
 from sercore.spec import RunSpec
 from sercore.store import RunStore
+from sercore.threads import one_thread
 
 #: Names of networks that stand for no method.
 UNTRAINED, ORTHOGONAL = "untrained", "orthogonal task"
@@ -35,18 +34,6 @@ UNTRAINED, ORTHOGONAL = "untrained", "orthogonal task"
 READ_OUT = (UNTRAINED, "none", "wi", "at", "at_random", ORTHOGONAL)
 #: Recordings that the read-outs and the curves look at, at most.
 MOST_PROBED, MOST_EXPLAINED = 400, 12
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small networks and read-outs on more threads than cores wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,7 @@ class Networks:
         return 1000 / self.spec.features.window_ms
 
 
-@_one_thread()
+@one_thread()
 def networks_of(results: Results, corpus: str, roots: Mapping[str, str | Path] | None = None, store: RunStore | None = None) -> Networks:
     """The networks of a corpus' strict runs.
 
@@ -153,7 +140,7 @@ def _sounding(frames: np.ndarray) -> int:
     return len(frames) if not silent.any() else max(1, int(np.flatnonzero(~silent).max(initial=0)) + 1)
 
 
-@_one_thread()
+@one_thread()
 def probe_rows(networks: Networks, summary: probes.Summary = "mean_deviation", permutations: int = 20) -> pd.DataFrame:
     """How well speaker, text and emotion can be read out at the tap and, of means and deviations, at the last convolution.
 
@@ -191,7 +178,7 @@ def _tapped(network: Any, x: torch.Tensor, tap: str) -> torch.Tensor:
     return network.tapped(x, tap)
 
 
-@_one_thread()
+@one_thread()
 def permutation_rows(networks: Networks, permutations: int = 50) -> dict[str, list[dict]]:
     """The loss at the tap when the channels of one network are renumbered (sheets' test of an invariance that is not there).
 
@@ -232,7 +219,7 @@ class Explained:
     tap: str
 
 
-@_one_thread()
+@one_thread()
 def explained(networks: Networks) -> Explained:
     """Each network's map at the last convolution for the class that it answers, over the first recording by name.
 
@@ -253,7 +240,7 @@ def explained(networks: Networks) -> Explained:
     return Explained(networks.frames[k], found, str(networks.items["item_id"].iloc[k]), networks.lengths[k], tap)
 
 
-@_one_thread()
+@one_thread()
 def randomised(networks: Networks, names: tuple[str, ...] = ("none", "at")) -> pd.DataFrame:
     """Do the maps change when the weights behind them are drawn anew? Rows of `faithfulness.randomised_weights`, with `network`.
 
@@ -273,7 +260,7 @@ def randomised(networks: Networks, names: tuple[str, ...] = ("none", "at")) -> p
     return pd.concat(rows, ignore_index=True)
 
 
-@_one_thread()
+@one_thread()
 def curves(networks: Networks, names: tuple[str, ...] = ("none", "at")) -> pd.DataFrame:
     """Deletion and insertion curves; rows of `faithfulness.deletion_and_insertion`, with `network`.
 

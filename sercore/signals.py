@@ -5,8 +5,7 @@ Runs and recordings are found as the run itself found them; a network that does 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from sercore.features.normaliser import Normaliser
 from sercore.prepare import corpus_of, examples
 from sercore.spec import RunSpec
 from sercore.store import RunStore
+from sercore.threads import one_thread
 
 #: Stages of the forward pass that `signal_flow` gives, in order; a network without the residual layer has the first and the last.
 STAGES = ("input", "lstm_1", "sum", "attention")
@@ -109,7 +109,7 @@ def replay(run_id: str, root: str | Path = "", store: RunStore | None = None) ->
     ids = predictions["item_id"].tolist()
     side = examples(ids, normaliser.apply([features[i] for i in ids]), None, spec.features)
     stored = predictions[[f"score_{label}" for label in record["labels"]]].to_numpy()
-    with _threads(1):
+    with one_thread():
         found = by_recording(predict_logits(model, side.frames, batch_as_given=evaluation_batch(spec)), side.recordings)
     if not np.allclose(found, stored, atol=_TOLERANCE, rtol=_TOLERANCE):
         off = np.abs(found - stored).max()
@@ -172,7 +172,7 @@ def _flow(found: Replay, item_id: str | None) -> pd.DataFrame:
         raise StoreError(f"run {run_id} did not test {chosen!r}; its first item is {first!r}")
     row = int(np.flatnonzero(predictions["item_id"] == chosen)[0])
     frames = found.frames[row]
-    with torch.inference_mode(), _threads(1):
+    with torch.inference_mode(), one_thread():
         stages = found.model.signals(*padded([frames]))  # type: ignore[operator]
     parts = []
     for stage in (s for s in STAGES if s in stages):
@@ -186,7 +186,7 @@ def _flow(found: Replay, item_id: str | None) -> pd.DataFrame:
 
 def _spaces(found: Replay) -> pd.DataFrame:
     chunks = [found.frames[i : i + _BATCH] for i in range(0, len(found.frames), _BATCH)]
-    with torch.inference_mode(), _threads(1):
+    with torch.inference_mode(), one_thread():
         inside = [found.model.signals(*padded(chunk))["embedding"].double().numpy() for chunk in chunks]  # type: ignore[operator]
     spaces = {"embedding": np.concatenate(inside), "averaged features": np.stack([f.mean(axis=0, dtype=np.float64) for f in found.frames])}
     parts = []
@@ -196,17 +196,6 @@ def _spaces(found: Replay) -> pd.DataFrame:
         quality = float(silhouette_score(points, found.predictions["truth"]))
         parts.append(table.assign(explained_1=explained[0], explained_2=explained[1], silhouette=quality))
     return pd.concat(parts, ignore_index=True)
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """So many threads for a moment: a small network on more of them is slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

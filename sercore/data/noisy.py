@@ -47,7 +47,7 @@ class NoisyCorpus(Corpus):
         Raises:
             CorpusError: a file is missing or cannot be decoded, or one of the two is silent (names them).
         """
-        speech, rate = self.clean.waveform(item)
+        speech, rate = self.clean.waveform({column: item[column] for column in self.clean.items.columns})
         return self.mixture(item, speech, rate).samples, rate
 
     def mixture(self, item: Mapping[str, Any], speech: np.ndarray, sample_rate_hz: int) -> Mixture:

@@ -61,16 +61,17 @@ def runs(chapter: str, shown: Sequence[Source]) -> Table:
         shown: of `sercore.pages.overview.sources`.
     """
     rows: list[dict[str, Any]] = []
+    other = any(set(source.results.groups.get("task", ())) - {"emotion"} for source in shown)
     for source in shown:
         data = Measurements(source.results)
         origin = "stored" if source.origin == STORED else source.origin
         for group in source.results.groups.to_dict("records"):
             seeds = "" if group["system"] in BASELINES else f" x {group['seeds']}"
-            label = "" if group.get("task", "emotion") == "emotion" else f" ({group['task']})"
             rows.append(
                 {
                     "from": f"{origin} ({group['profile']})",
-                    "corpus, protocol": f"{group['corpus']}{label}, {group['protocol']}",
+                    "corpus, protocol": f"{group['corpus']}, {group['protocol']}",
+                    **({"label": group["task"]} if other else {}),
                     "system": ledger.label(group["system"], group.get("settings", "")),
                     "UAR [95 %]": data.in_words(group["group"]),
                     "recordings, speakers": f"{group['n_items']}, {group['n_speakers']}",

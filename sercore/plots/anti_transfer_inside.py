@@ -69,7 +69,12 @@ def answer(shown: Sequence[Source], corpora: Sequence[str] = ("emodb",)) -> str:
             if name in ("none", "at", "at_random", UNTRAINED)
         ]
         tap = by_name["at"]["tap"]
-        said.append(f"On {corpus} the speaker is read out of the Gram matrices at {tap} with a recall of: {', '.join(parts)}.")
+        apart = by_name["at"]["high"] < by_name["none"]["low"] or by_name["none"]["high"] < by_name["at"]["low"]
+        said.append(
+            f"On {corpus} the speaker is read out of the Gram matrices at {tap} with a recall of: {', '.join(parts)}. With and without "
+            f"anti-transfer the intervals {'are apart' if apart else 'overlap'}; there is one network of each, so what this says of the "
+            "method is not decidable."
+        )
     return " ".join(said)
 
 

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from scipy.special import softmax
 
 from sercore.batching import by_recording, predict_logits
@@ -15,6 +14,7 @@ from sercore.predict.recording import resampled
 from sercore.predict.trained import Network, Trained
 from sercore.prepare import examples
 from sercore.spec import FeatureSpec
+from sercore.threads import one_thread
 
 
 def frames_for(trained: Trained, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
@@ -58,13 +58,9 @@ def class_logits(network: Network, normalised: Sequence[np.ndarray], features: F
     Returns:
         Shape (N, K), float32.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in training; a small network on more of them is slower
-    try:
+    with one_thread():  # as in training
         batches = [list(normalised)] if together else [[one] for one in normalised]
         return np.concatenate([_pooled(network, batch, features) for batch in batches])
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _pooled(network: Network, normalised: list[np.ndarray], features: FeatureSpec) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -18,7 +19,7 @@ from sercore.errors import StoreError
 from sercore.losses.permutation import BOTH, NEITHER, ONE
 from sercore.pages.overview import STORED, THIS_BUILD, Source
 from sercore.plots import anti_transfer_inside as figures
-from sercore.results import Results
+from sercore.results import Results, empty_results
 from sercore.spec import RunSpec
 from sercore.store import RunStore
 from tests.anti_transfer_runs import planted, tiny_runs
@@ -327,3 +328,17 @@ def test_nothing_at_hand_is_said():
     none = specs("emodb", "full", systems=["vgg16_pool"], methods=["none", "wi"], folds=1, seeds=1)
     assert figures.seen([Source(THIS_BUILD, planted(none, {}, stored=False))]) == []
     assert figures.seen([Source(STORED, planted(none, {}))]) == []
+
+
+# the verdict
+
+
+@pytest.mark.parametrize(("score", "says"), [(0.5, "the intervals overlap"), (0.2, "the intervals are apart")])
+def test_one_network_of_each_decides_nothing_and_its_intervals_are_told(score, says):
+    about = {"tap": "conv_5", "summary": "gram", "factor": "speaker", "corpus": "emodb"}
+    rows = [about | {"network": name, "score": at, "low": at - 0.1, "high": at + 0.1} for name, at in (("none", 0.55), ("at", score))]
+    said = figures.answer([Source(STORED, replace(empty_results(), extras={"probes": pd.DataFrame(rows)}))])
+    assert f"anti-transfer {100 * score:.0f} [{100 * (score - 0.1):.0f}, {100 * (score + 0.1):.0f}] %" in said
+    assert says in said
+    assert said.endswith("is not decidable.")
+    assert figures.answer([]) == "Read-outs on emodb: not run."
