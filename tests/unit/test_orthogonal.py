@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from sercore import batching, initial_weights, models, orthogonal, prepare, signals
 from sercore.errors import LeakError, SpecError, StoreError
-from sercore.experiment import run_one
+from sercore.experiment import _accuracy, run_one
 from sercore.features.cache import frames_of, segments_of
 from sercore.pretraining import heard_before
 from sercore.spec import AntiTransferSpec, FeatureSpec, RunSpec, SplitSpec
@@ -71,6 +71,18 @@ def test_the_accuracy_of_the_sides_that_are_learned_from_is_of_recordings_at_the
             right.append(int(answer) == side.labels[of == recording][0])
         assert record[f"{name}_accuracy"] == pytest.approx(np.mean(right))
     assert record["items"]["train"] == 24
+
+
+def test_a_recording_of_many_segments_counts_once_with_its_own_label():
+    """Three recordings of 1, 3 and 2 segments; the network answers with the first value of a frame. Two are right, of the mean logits."""
+
+    class First(torch.nn.Module):
+        def forward(self, x, lengths):
+            return torch.stack([1 - x[:, 0, 0], x[:, 0, 0]], dim=1)
+
+    frames = [np.full((2, 1), value, np.float32) for value in (0.0, 1.0, 1.0, 0.0, 0.0, 0.1)]
+    side = batching.Examples(frames, np.array([0, 1, 1, 1, 1, 1]), np.array([0, 1, 1, 1, 2, 2]))
+    assert _accuracy(First(), side, torch.device("cpu"), 0) == pytest.approx(2 / 3)
 
 
 def test_a_run_with_segments_scores_recordings_and_is_seen_again(world):
