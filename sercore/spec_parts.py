@@ -36,7 +36,9 @@ class NoiseSpec(Part):
     """Noise that is mixed into every recording (thesis ch. 5, Table 5.3; `sercore.data.noisy`)."""
 
     corpus: str = Field(min_length=1, description="name in sercore.data.corpora.CORPORA: its recordings are the noises")
-    lowest_snr_db: float = Field(ge=-60, le=100, description="ratio of speech to noise, dB: drawn from NOISE_LEVELS evenly spaced values")
+    lowest_snr_db: float = Field(
+        ge=-60, le=100, description="ratio of speech to noise, dB: one of sercore.data.noisy.RATIOS, evenly spaced"
+    )
     highest_snr_db: float = Field(ge=-60, le=100)
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from sercore.spec import LEAKS, NoiseSpec, SplitSpec, digest
 
 REVISION = 1  # raised by hand when another noise, place or level would be taken
 #: Ratios between the lowest and the highest, both included: as many as the authors' synthesiser has.
-NOISE_LEVELS = 5
+RATIOS = 5
 #: Columns that `deal` adds to an item table: item and audio id of the noise, and the ratio in dB.
 ADDED = ("added_noise", "added_noise_audio", "added_snr_db")
 #: Places in a noise that are tried before its piece counts as silent: clips of a fixed length are often filled up with zeros.
@@ -130,7 +130,7 @@ def deal(ids: Iterable[str], sides: Mapping[str, str], noises: pd.DataFrame, spe
 
     The sources of the noises (column `speaker`: takes of one source are cut from one recording), sorted by kind, are dealt in turn to the
     words of `same_sides`; an item draws from those of its word, so that no source is heard on two sides. The ratio is drawn from
-    NOISE_LEVELS values between the lowest and the highest.
+    RATIOS values between the lowest and the highest.
 
     Args:
         ids: of the items.
@@ -155,7 +155,7 @@ def deal(ids: Iterable[str], sides: Mapping[str, str], noises: pd.DataFrame, spe
     of_source = dict(zip(sources, (words[k % len(words)] for k in range(len(sources))), strict=True))
     word = [of_source[k, s] for k, s in zip(kind, noises["speaker"], strict=True)]
     heard = {name: part.sort_values("item_id")[["item_id", "audio_id"]].to_numpy() for name, part in noises.groupby(word)}
-    levels = np.linspace(spec.lowest_snr_db, spec.highest_snr_db, NOISE_LEVELS)
+    levels = np.linspace(spec.lowest_snr_db, spec.highest_snr_db, RATIOS)
     rows = []
     for item in ids:
         draw = np.random.default_rng(_seed("noise", spec.corpus, item))  # whatever the levels: runs at two levels hear the same noises

@@ -260,7 +260,7 @@ class Gain:
 
     Attributes:
         rows: `tap`, `method`, `beta`, `aggregation`, `measure`, `gain` (points of UAR), `low`, `high` (bootstrap over speakers),
-            `max_t_low`, `max_t_high` (together for all taps of one task), `validation` (UAR that would choose), `group`.
+            `max_t_low`, `max_t_high` (together for all taps of one task), `validation` (UAR that would choose), `seeds`, `group`.
         corpus, stamp, origin: of the rows.
     """
 
@@ -289,6 +289,7 @@ def _gain(a: Against, results: Results) -> dict[str, Any]:
     c = a.by_metric["uar"]
     chosen = results.runs.loc[results.runs["group"].eq(a.row.group["group"]), "validation_uar"].astype(float).mean()
     said = a.row.transfer._asdict() | {"group": a.row.group["group"], "words": in_words(a.row.transfer), "validation": chosen}
+    said |= {"seeds": c.n_seeds}
     return said | {"gain": 100 * c.difference.estimate, "low": 100 * c.difference.low, "high": 100 * c.difference.high}
 
 

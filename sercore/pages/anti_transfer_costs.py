@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from sercore import provenance
+from sercore.ledger.rule import MIN_SEEDS
 from sercore.losses.anti_transfer import added_bytes
 from sercore.models import vgg16
 from sercore.pages.anti_transfer import Gain, gains, in_words, ordered, origin_of, rows_of
@@ -42,6 +43,8 @@ def _all_layers(gain: Gain) -> str:
     told = [f"a gain at {', '.join(above)}"] if above else []
     told += [f"a loss at {', '.join(below)}"] if below else []
     verdict = " and ".join(told) if told else "no layer with a gain or a loss"
+    if (seeds := int(rows["seeds"].min())) < MIN_SEEDS:
+        verdict += f", which is not decidable with {seeds} seed{'s' if seeds > 1 else ''} at a layer (at least {MIN_SEEDS})"
     ends = f"[{best['max_t_low']:+.1f}, {best['max_t_high']:+.1f}]"
     own = f"[{chosen['max_t_low']:+.1f}, {chosen['max_t_high']:+.1f}]"
     return (

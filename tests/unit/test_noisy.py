@@ -9,7 +9,7 @@ import pytest
 from sercore import pretraining
 from sercore.data import noisy
 from sercore.data.items import item_table
-from sercore.data.noisy import NOISE_LEVELS, deal, same_sides, with_noise
+from sercore.data.noisy import RATIOS, deal, same_sides, with_noise
 from sercore.data.splits import n_folds, split_plan
 from sercore.errors import CorpusError, LeakError
 from sercore.experiment import identify, run_one
@@ -70,7 +70,7 @@ def test_the_ratio_is_measured_and_all_levels_are_drawn(corpora):
             row["added_snr_db"], abs=0.05
         )
     assert sorted(set(corpus.items["added_snr_db"])) == [0, 2.5, 5, 7.5, 10]
-    assert len(set(corpus_of(loud(LOW)).items["added_snr_db"])) == NOISE_LEVELS
+    assert len(set(corpus_of(loud(LOW)).items["added_snr_db"])) == RATIOS
 
 
 def test_two_levels_hear_the_same_noises(corpora):

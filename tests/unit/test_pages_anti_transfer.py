@@ -332,14 +332,14 @@ def test_an_orthogonal_task_that_is_promised_and_not_stored_is_named():
 # all layers
 
 
-def whole_sweep(better=(), worse=(), taps=13):
+def whole_sweep(better=(), worse=(), taps=13, seeds=5):
     """Thirteen layers, ten speakers; a gain or a loss of 15 points on average at some, nothing at the others."""
     found = made("none", "at", taps=[f"conv_{n}" for n in range(1, taps + 1)])
     plain = dict.fromkeys((of(found, "at", f"conv_{n}") for n in range(1, taps + 1)), [8] * 10)
     plain |= {of(found, "at", tap): [10, 11, 12, 10, 11] * 2 for tap in better} | {
         of(found, "at", tap): [5, 6, 4, 5, 6] * 2 for tap in worse
     }
-    return [Source(STORED, planted(found, plain, validation={of(found, "at", "conv_2"): 0.7}))]
+    return [Source(STORED, planted(found, plain, validation={of(found, "at", "conv_2"): 0.7}, seeds=seeds))]
 
 
 def test_the_head_on_layers_names_those_off_zero_and_the_one_that_validation_would_choose():
@@ -348,7 +348,8 @@ def test_the_head_on_layers_names_those_off_zero_and_the_one_that_validation_wou
     assert "+14.0 [" in said.partition("The largest difference is ")[2]
     assert "validation would have chosen, conv_2, has +0.0 [+0.0, +0.0] [stored full runs: emodb, 5 of 5 folds, 5 seeds" in said
     nothing = costs.layers_answer(whole_sweep())
-    assert "there is no layer with a gain or a loss" in nothing
+    assert "there is no layer with a gain or a loss. " in nothing
+    assert "no layer with a gain or a loss, which is not decidable with 1 seed at a layer" in costs.layers_answer(whole_sweep(seeds=1))
 
 
 def test_layers_stand_in_the_order_of_the_network():
